@@ -1,0 +1,3 @@
+"""AgentOS: an agent operating system. Importing it defines names and loads nothing heavy."""
+
+__version__ = "0.1.0"

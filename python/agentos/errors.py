@@ -1,0 +1,112 @@
+"""The exception tree of AgentOS. Rust maps its errors into it in one place (`rust/bindings/src/error.rs`).
+
+AgentOSError
+├── UsageError            2   bad input: flags, plan, export, repository
+├── FailedError           1   the work itself failed
+├── PartlyDoneError       3   some of it landed
+├── BudgetExceededError   4   a budget or quota refused
+├── NeedsPersonError      5   a person must decide and nobody can be asked
+├── DeniedError           6   the kernel refused
+├── MissingMechanismError 7   confinement level, forge or model is not to be had
+├── InterruptedWorkError 130  stopped; can be resumed
+└── InternalError         1   our bug
+    └── JournalError      1   the journal is damaged or cannot be written
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AgentOSError(Exception):
+    """What happened (`message`), where (`where`: file, line, offset), what to do next (`hint`).
+
+    `code` is the machine's name for it, `exit_code` what a command ends with.
+    """
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+
+class FailedError(AgentOSError):
+    """The work itself failed."""
+
+
+class UsageError(AgentOSError):
+    """Bad input; nothing was written."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class PartlyDoneError(AgentOSError):
+    """Some of the work landed, or something was dropped that may matter."""
+
+    code = "partly_done"
+    exit_code = 3
+
+
+class BudgetExceededError(AgentOSError):
+    """A budget or quota does not admit it."""
+
+    code = "budget"
+    exit_code = 4
+
+
+class NeedsPersonError(AgentOSError):
+    """A person must decide and there is nobody to ask."""
+
+    code = "needs_person"
+    exit_code = 5
+
+
+class DeniedError(AgentOSError):
+    """The kernel refused. `stage` and `name` say which capability, label, rule or lane decided."""
+
+    code = "denied"
+    exit_code = 6
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str = "capability",
+        name: str = "",
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.stage = stage
+        self.name = name
+
+
+class MissingMechanismError(AgentOSError):
+    """This machine or set-up lacks a mechanism (confinement level, forge, model)."""
+
+    code = "missing_mechanism"
+    exit_code = 7
+
+
+class InterruptedWorkError(AgentOSError):
+    """Stopped before its end; it can be resumed."""
+
+    code = "interrupted"
+    exit_code = 130
+
+
+class InternalError(AgentOSError):
+    """Our bug: please report it."""
+
+    code = "internal"
+
+
+class JournalError(InternalError):
+    """The journal is damaged or cannot be written."""
+
+    code = "journal"

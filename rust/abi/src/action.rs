@@ -1,0 +1,107 @@
+//! Everything an agent can want to do to the world: a closed enum, and the one door's vocabulary.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Grant, Limit, Scope};
+
+/// An effect that a process asks for. Contents (prompts, file bytes) never travel here: only what the
+/// decision needs, at most a few hundred bytes, with digests standing for the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// One call of a model at the provider reached under `host`.
+    Model {
+        model: String,
+        host: String,
+        port: u16,
+    },
+    /// Run a host program, confined to `mandate`. `command` is its digest or a short name for people.
+    Exec {
+        command: String,
+        mandate: Vec<Scope>,
+    },
+    Read {
+        path: String,
+    },
+    Write {
+        path: String,
+    },
+    Connect {
+        host: String,
+        port: u16,
+    },
+    Send {
+        mailbox: String,
+    },
+    /// Start a child process; the ticket is completed by the child's exit.
+    Spawn {
+        child: ChildSpec,
+    },
+    UseSecret {
+        name: String,
+    },
+    Remember {
+        space: String,
+    },
+    Recall {
+        space: String,
+    },
+    /// Move a ref of a repository, open a pull request or merge.
+    Publish {
+        repository: String,
+        reference: String,
+    },
+    /// Call a tool by name.
+    Call {
+        tool: String,
+    },
+}
+
+/// What a child process starts with. Its capabilities are `parent ⊓ grants`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChildSpec {
+    pub name: String,
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// A ceiling within the parent's.
+    #[serde(default)]
+    pub budget: Limit,
+    /// Scheduling group of its own, with how many of the group's children may run at once (0: no limit).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupSpec>,
+}
+
+/// A scheduling group: its share against its siblings and its own concurrency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSpec {
+    pub weight: u32,
+    /// How many tickets of queued requests the group may hold at once; 0 is no limit.
+    pub concurrency: u32,
+}
+
+/// What recovery may do with an effect that was under way when its performer died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recovery {
+    /// No trace outside: drop it. Goes on before its entry is durable.
+    Pure,
+    /// Reset and run again; charged whole.
+    Repeatable,
+    /// Ask the far side whether it happened.
+    Keyed,
+    /// A person decides.
+    Once,
+}
+
+/// How an effect ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Error,
+    Cancelled,
+    /// Its performer died; nobody knows more.
+    Lost,
+}

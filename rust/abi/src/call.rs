@@ -1,0 +1,190 @@
+//! The kernel's calls, replies and events: the same messages in process and over the socket.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, CapabilityId, Cost, ExitStatus, Grant, Outcome, Pid, Recovery, RequestId, Signal, TicketId,
+};
+
+/// Everything that can be asked of the kernel. `Request` is the one door to the world; the others say
+/// what became of it or steer processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Call {
+    /// A new daemon takes over: settles what the last one held.
+    Epoch,
+    /// Ask to perform an effect. `key` makes a repeat harmless: it gets the same answer.
+    Request {
+        pid: Pid,
+        key: String,
+        action: Action,
+        #[serde(default)]
+        estimate: Cost,
+        #[serde(default)]
+        parent: Option<TicketId>,
+        /// The scarce thing it queues for (`exec`, `model:<host>`); none: does not queue.
+        #[serde(default)]
+        lane: Option<String>,
+        recovery: Recovery,
+        /// UTC microseconds by which a waiting request must be decided; then it is denied.
+        #[serde(default)]
+        deadline_us: Option<u64>,
+        /// Performed by a client rather than by the daemon: survives the daemon for its holder's return.
+        #[serde(default)]
+        client: bool,
+    },
+    /// Withdraw a request that waits.
+    Withdraw {
+        request: RequestId,
+    },
+    /// Report the cost so far; never beyond the reservation.
+    Progress {
+        ticket: TicketId,
+        cost: Cost,
+    },
+    /// Reserve more, on top of what is reserved.
+    Extend {
+        ticket: TicketId,
+        estimate: Cost,
+    },
+    /// Ask the performer to stop; the reservation stays until it completes.
+    Cancel {
+        ticket: TicketId,
+    },
+    /// The effect is over. The first report wins; a repeat gets its answer.
+    Complete {
+        ticket: TicketId,
+        outcome: Outcome,
+        #[serde(default)]
+        cost: Cost,
+    },
+    /// A process says that it has ended; completes its spawn ticket.
+    Exit {
+        pid: Pid,
+        status: ExitStatus,
+    },
+    Signal {
+        pid: Pid,
+        signal: Signal,
+    },
+    /// Hand a child an attenuated copy of a capability: `capability ⊓ grant`.
+    Derive {
+        pid: Pid,
+        capability: CapabilityId,
+        to: Pid,
+        grant: Grant,
+    },
+    /// Kill a capability and everything derived from it.
+    Revoke {
+        pid: Pid,
+        capability: CapabilityId,
+    },
+    /// How many tickets a lane admits at once.
+    Lane {
+        lane: String,
+        capacity: u32,
+    },
+    /// A durable record of userland: opaque to the kernel, at most `RECORD_BYTES` of JSON.
+    Put {
+        kind: String,
+        id: String,
+        body: String,
+    },
+    /// Let time act: deadlines, expiries.
+    Tick,
+}
+
+/// Largest body of a record, so that an entry stays under 4 KiB.
+pub const RECORD_BYTES: usize = 3_584;
+
+/// Which stage of the pipeline decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Process,
+    Capability,
+    Label,
+    Rule,
+    Queue,
+    Budget,
+    Ticket,
+}
+
+/// Why something is not to happen: `name` is the capability, rule, budget or lane that decided, for
+/// machines; `message` is the sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub stage: Stage,
+    pub name: String,
+    pub message: String,
+}
+
+/// The answer to a request, strictest first: `Deny < Ask < Wait < Go`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    Deny {
+        refusal: Refusal,
+    },
+    Ask {
+        request: RequestId,
+        refusal: Refusal,
+    },
+    Wait {
+        request: RequestId,
+        refusal: Refusal,
+    },
+    /// Perform it. `child` is the new process of a spawn.
+    Go {
+        ticket: TicketId,
+        child: Option<Pid>,
+    },
+}
+
+/// What a call returns at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    Decided {
+        decision: Decision,
+    },
+    Capability {
+        capability: CapabilityId,
+    },
+    Epoch {
+        epoch: u64,
+    },
+    Done,
+    /// The call itself was wrong (a stale name, an illegal transition, a record too large).
+    Refused {
+        refusal: Refusal,
+    },
+}
+
+/// What happens later, to whom it concerns. Released only once its entry is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A waiting request was decided.
+    Decided {
+        pid: Pid,
+        request: RequestId,
+        decision: Decision,
+    },
+    /// Stop performing this effect and complete it.
+    Cancel {
+        pid: Pid,
+        ticket: TicketId,
+    },
+    /// A process reached another state.
+    State {
+        pid: Pid,
+        state: crate::State,
+    },
+    Suspend {
+        pid: Pid,
+    },
+    Resume {
+        pid: Pid,
+    },
+}

@@ -1,0 +1,83 @@
+//! What an effect consumes, and ceilings on it.
+
+use serde::{Deserialize, Serialize};
+
+/// An amount of each thing a budget counts. All zero by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cost {
+    /// Money in micro-dollars (1 USD = 1,000,000).
+    pub usd_micros: u64,
+    /// Model tokens, in and out.
+    pub tokens: u64,
+    /// Driven wall time in microseconds.
+    pub wall_us: u64,
+    /// Turns of an agent loop.
+    pub turns: u64,
+}
+
+impl Cost {
+    pub const ZERO: Self = Self { usd_micros: 0, tokens: 0, wall_us: 0, turns: 0 };
+
+    /// Sum, capped at the largest integer: a cost that large refuses anyway.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            usd_micros: self.usd_micros.saturating_add(other.usd_micros),
+            tokens: self.tokens.saturating_add(other.tokens),
+            wall_us: self.wall_us.saturating_add(other.wall_us),
+            turns: self.turns.saturating_add(other.turns),
+        }
+    }
+
+    /// Difference, floored at zero.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            usd_micros: self.usd_micros.saturating_sub(other.usd_micros),
+            tokens: self.tokens.saturating_sub(other.tokens),
+            wall_us: self.wall_us.saturating_sub(other.wall_us),
+            turns: self.turns.saturating_sub(other.turns),
+        }
+    }
+
+    /// The larger of each amount.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            usd_micros: self.usd_micros.max(other.usd_micros),
+            tokens: self.tokens.max(other.tokens),
+            wall_us: self.wall_us.max(other.wall_us),
+            turns: self.turns.max(other.turns),
+        }
+    }
+}
+
+/// A ceiling; an absent amount is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limit {
+    pub usd_micros: Option<u64>,
+    pub tokens: Option<u64>,
+    pub wall_us: Option<u64>,
+    pub turns: Option<u64>,
+}
+
+impl Limit {
+    /// The name of the first amount of `cost` that this ceiling does not admit.
+    #[must_use]
+    pub fn exceeded_by(&self, cost: Cost) -> Option<&'static str> {
+        let over = |limit: Option<u64>, amount: u64| limit.is_some_and(|limit| amount > limit);
+        if over(self.usd_micros, cost.usd_micros) {
+            Some("usd_micros")
+        } else if over(self.tokens, cost.tokens) {
+            Some("tokens")
+        } else if over(self.wall_us, cost.wall_us) {
+            Some("wall_us")
+        } else if over(self.turns, cost.turns) {
+            Some("turns")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Journal entries: decided facts. Recovery applies them and gets the identical state, whatever the
+//! rules say by then; so an entry holds results, never something to decide again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, CapabilityId, Cost, ExitStatus, Grant, Limit, Outcome, Pid, Recovery, RequestId, Signal,
+    TicketId, action::GroupSpec,
+};
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// UTC microseconds, never decreasing.
+    pub at_us: u64,
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What was decided or reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Fact {
+    /// A daemon took over.
+    Epoch {
+        epoch: u64,
+    },
+    /// A request that must wait joined its queue.
+    Queued {
+        request: RequestId,
+        pid: Pid,
+        key: String,
+        action: Action,
+        estimate: Cost,
+        parent: Option<TicketId>,
+        lane: Option<String>,
+        recovery: Recovery,
+        deadline_us: Option<u64>,
+        client: bool,
+    },
+    /// A ticket was issued and its reservation made up the tree; from the queue when `request` is given.
+    Go {
+        ticket: TicketId,
+        request: Option<RequestId>,
+        pid: Pid,
+        key: String,
+        action: Action,
+        estimate: Cost,
+        parent: Option<TicketId>,
+        lane: Option<String>,
+        recovery: Recovery,
+        client: bool,
+        /// The capabilities that admitted it; revoking one cancels the ticket.
+        by: Vec<CapabilityId>,
+    },
+    /// A request was refused: at once, or while it waited.
+    Denied {
+        pid: Pid,
+        key: String,
+        request: Option<RequestId>,
+        action: Action,
+        stage: crate::Stage,
+        name: String,
+        message: String,
+    },
+    Withdrawn {
+        request: RequestId,
+    },
+    Progress {
+        ticket: TicketId,
+        cost: Cost,
+    },
+    Extended {
+        ticket: TicketId,
+        estimate: Cost,
+    },
+    Cancelling {
+        ticket: TicketId,
+    },
+    Completed {
+        ticket: TicketId,
+        outcome: Outcome,
+        cost: Cost,
+    },
+    /// A process came to be, with its capabilities (already met with the parent's) and their origins.
+    Spawned {
+        pid: Pid,
+        parent: Option<Pid>,
+        ticket: Option<TicketId>,
+        name: String,
+        capabilities: Vec<Derivation>,
+        budget: Limit,
+        group: Option<GroupSpec>,
+    },
+    Signalled {
+        pid: Pid,
+        signal: Signal,
+    },
+    Closing {
+        pid: Pid,
+        status: ExitStatus,
+    },
+    Exited {
+        pid: Pid,
+        status: ExitStatus,
+    },
+    Derived {
+        capability: CapabilityId,
+        from: CapabilityId,
+        to: Pid,
+        grant: Grant,
+    },
+    Revoked {
+        capability: CapabilityId,
+    },
+    Lane {
+        lane: String,
+        capacity: u32,
+    },
+    Put {
+        kind: String,
+        id: String,
+        body: String,
+    },
+}
+
+/// One capability of a new process: its name, what it came from and what is left after the meet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derivation {
+    pub capability: CapabilityId,
+    pub from: Option<CapabilityId>,
+    pub grant: Grant,
+}

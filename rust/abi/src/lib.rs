@@ -1,0 +1,20 @@
+//! Types shared by the kernel, its drivers and its bindings. Data only: no rule is decided here.
+//!
+//! Everything is serde data with explicit `type` tags, so that a journal entry describes itself and a
+//! message means the same in process and over the socket. Integers carry their unit in their name.
+
+pub mod action;
+pub mod call;
+pub mod capability;
+pub mod cost;
+pub mod entry;
+pub mod id;
+pub mod process;
+
+pub use action::{Action, ChildSpec, Outcome, Recovery};
+pub use call::{Call, Decision, Event, Refusal, Reply, Stage};
+pub use capability::{Grant, Pattern, Rights, Scope};
+pub use cost::{Cost, Limit};
+pub use entry::{Entry, Fact};
+pub use id::{CapabilityId, Pid, RequestId, TicketId};
+pub use process::{ExitStatus, Signal, State};

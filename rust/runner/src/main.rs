@@ -1,0 +1,2 @@
+//! The one multi-call executable: `agentos-runner broker | launch | init`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Process confinement: the only crate with `unsafe` code.
