@@ -2,13 +2,13 @@
 
 AgentOSError
 ├── UsageError            2   bad input: flags, plan, export, repository
-├── FailedError           1   the work itself failed
-├── PartlyDoneError       3   some of it landed
-├── BudgetExceededError   4   a budget or quota refused
-├── NeedsPersonError      5   a person must decide and nobody can be asked
-├── DeniedError           6   the kernel refused
-├── MissingMechanismError 7   confinement level, forge or model is not to be had
-├── InterruptedWorkError 130  stopped; can be resumed
+├── Failed                1   the work itself failed
+├── PartlyDone            3   some of it landed
+├── BudgetExceeded        4   a budget or quota refused
+├── NeedsPerson           5   a person must decide and nobody can be asked
+├── Denied                6   the kernel refused
+├── MissingMechanism      7   confinement level, forge or model is not to be had
+├── Interrupted          130  stopped; can be resumed
 └── InternalError         1   our bug
     └── JournalError      1   the journal is damaged or cannot be written
 """
@@ -34,7 +34,7 @@ class AgentOSError(Exception):
         self.hint = hint
 
 
-class FailedError(AgentOSError):
+class Failed(AgentOSError):
     """The work itself failed."""
 
 
@@ -45,28 +45,28 @@ class UsageError(AgentOSError):
     exit_code = 2
 
 
-class PartlyDoneError(AgentOSError):
+class PartlyDone(AgentOSError):
     """Some of the work landed, or something was dropped that may matter."""
 
     code = "partly_done"
     exit_code = 3
 
 
-class BudgetExceededError(AgentOSError):
+class BudgetExceeded(AgentOSError):
     """A budget or quota does not admit it."""
 
     code = "budget"
     exit_code = 4
 
 
-class NeedsPersonError(AgentOSError):
+class NeedsPerson(AgentOSError):
     """A person must decide and there is nobody to ask."""
 
     code = "needs_person"
     exit_code = 5
 
 
-class DeniedError(AgentOSError):
+class Denied(AgentOSError):
     """The kernel refused. `stage` and `name` say which capability, label, rule or lane decided."""
 
     code = "denied"
@@ -86,14 +86,14 @@ class DeniedError(AgentOSError):
         self.name = name
 
 
-class MissingMechanismError(AgentOSError):
+class MissingMechanism(AgentOSError):
     """This machine or set-up lacks a mechanism (confinement level, forge, model)."""
 
     code = "missing_mechanism"
     exit_code = 7
 
 
-class InterruptedWorkError(AgentOSError):
+class Interrupted(AgentOSError):
     """Stopped before its end; it can be resumed."""
 
     code = "interrupted"
