@@ -34,23 +34,13 @@ pub enum Call {
         client: bool,
     },
     /// Withdraw a request that waits.
-    Withdraw {
-        request: RequestId,
-    },
+    Withdraw { request: RequestId },
     /// Report the cost so far; never beyond the reservation.
-    Progress {
-        ticket: TicketId,
-        cost: Cost,
-    },
+    Progress { ticket: TicketId, cost: Cost },
     /// Reserve more, on top of what is reserved.
-    Extend {
-        ticket: TicketId,
-        estimate: Cost,
-    },
+    Extend { ticket: TicketId, estimate: Cost },
     /// Ask the performer to stop; the reservation stays until it completes.
-    Cancel {
-        ticket: TicketId,
-    },
+    Cancel { ticket: TicketId },
     /// The effect is over. The first report wins; a repeat gets its answer.
     Complete {
         ticket: TicketId,
@@ -59,37 +49,17 @@ pub enum Call {
         cost: Cost,
     },
     /// A process says that it has ended; completes its spawn ticket.
-    Exit {
-        pid: Pid,
-        status: ExitStatus,
-    },
-    Signal {
-        pid: Pid,
-        signal: Signal,
-    },
+    Exit { pid: Pid, status: ExitStatus },
+    /// `by` must be an ancestor of `pid`.
+    Signal { by: Pid, pid: Pid, signal: Signal },
     /// Hand a child an attenuated copy of a capability: `capability ⊓ grant`.
-    Derive {
-        pid: Pid,
-        capability: CapabilityId,
-        to: Pid,
-        grant: Grant,
-    },
+    Derive { pid: Pid, capability: CapabilityId, to: Pid, grant: Grant },
     /// Kill a capability and everything derived from it.
-    Revoke {
-        pid: Pid,
-        capability: CapabilityId,
-    },
+    Revoke { pid: Pid, capability: CapabilityId },
     /// How many tickets a lane admits at once.
-    Lane {
-        lane: String,
-        capacity: u32,
-    },
+    Lane { lane: String, capacity: u32 },
     /// A durable record of userland: opaque to the kernel, at most `RECORD_BYTES` of JSON.
-    Put {
-        kind: String,
-        id: String,
-        body: String,
-    },
+    Put { kind: String, id: String, body: String },
     /// Let time act: deadlines, expiries.
     Tick,
 }

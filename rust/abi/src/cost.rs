@@ -64,17 +64,20 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The name of the first amount of `cost` that this ceiling does not admit.
+    /// The name of the first amount that `estimate`, on top of `held`, would take beyond this ceiling.
+    /// What the estimate does not ask for never refuses.
     #[must_use]
-    pub fn exceeded_by(&self, cost: Cost) -> Option<&'static str> {
-        let over = |limit: Option<u64>, amount: u64| limit.is_some_and(|limit| amount > limit);
-        if over(self.usd_micros, cost.usd_micros) {
+    pub fn exceeded_by(&self, held: Cost, estimate: Cost) -> Option<&'static str> {
+        let over = |limit: Option<u64>, held: u64, more: u64| {
+            more > 0 && limit.is_some_and(|limit| held.saturating_add(more) > limit)
+        };
+        if over(self.usd_micros, held.usd_micros, estimate.usd_micros) {
             Some("usd_micros")
-        } else if over(self.tokens, cost.tokens) {
+        } else if over(self.tokens, held.tokens, estimate.tokens) {
             Some("tokens")
-        } else if over(self.wall_us, cost.wall_us) {
+        } else if over(self.wall_us, held.wall_us, estimate.wall_us) {
             Some("wall_us")
-        } else if over(self.turns, cost.turns) {
+        } else if over(self.turns, held.turns, estimate.turns) {
             Some("turns")
         } else {
             None

@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Limit, Outcome, Pid, Recovery, RequestId, Signal,
-    TicketId, action::GroupSpec,
+    Action, CapabilityId, Cost, ExitStatus, Grant, Outcome, Pid, Recovery, RequestId, Signal, TicketId,
 };
 
 /// One line of the journal.
@@ -21,9 +20,11 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Fact {
-    /// A daemon took over.
+    /// A daemon took over; the first one brings the root process to life.
     Epoch {
         epoch: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<Born>,
     },
     /// A request that must wait joined its queue.
     Queued {
@@ -52,6 +53,9 @@ pub enum Fact {
         client: bool,
         /// The capabilities that admitted it; revoking one cancels the ticket.
         by: Vec<CapabilityId>,
+        /// The process that a spawn brought to life.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<Born>,
     },
     /// A request was refused: at once, or while it waited.
     Denied {
@@ -77,21 +81,17 @@ pub enum Fact {
     Cancelling {
         ticket: TicketId,
     },
+    /// Its holder is gone with the last daemon: lost unless it comes back in time.
+    Orphaned {
+        ticket: TicketId,
+        until_us: u64,
+    },
     Completed {
         ticket: TicketId,
         outcome: Outcome,
         cost: Cost,
     },
-    /// A process came to be, with its capabilities (already met with the parent's) and their origins.
-    Spawned {
-        pid: Pid,
-        parent: Option<Pid>,
-        ticket: Option<TicketId>,
-        name: String,
-        capabilities: Vec<Derivation>,
-        budget: Limit,
-        group: Option<GroupSpec>,
-    },
+    /// Suspended or resumed.
     Signalled {
         pid: Pid,
         signal: Signal,
@@ -122,6 +122,13 @@ pub enum Fact {
         id: String,
         body: String,
     },
+}
+
+/// A new process, with its capabilities already met with its parent's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Born {
+    pub pid: Pid,
+    pub capabilities: Vec<Derivation>,
 }
 
 /// One capability of a new process: its name, what it came from and what is left after the meet.

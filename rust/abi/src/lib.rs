@@ -10,11 +10,13 @@ pub mod cost;
 pub mod entry;
 pub mod id;
 pub mod process;
+pub mod view;
 
-pub use action::{Action, ChildSpec, Outcome, Recovery};
+pub use action::{Action, ChildSpec, GroupSpec, Outcome, Recovery};
 pub use call::{Call, Decision, Event, Refusal, Reply, Stage};
 pub use capability::{Grant, Pattern, Rights, Scope};
 pub use cost::{Cost, Limit};
-pub use entry::{Entry, Fact};
+pub use entry::{Born, Derivation, Entry, Fact};
 pub use id::{CapabilityId, Pid, RequestId, TicketId};
 pub use process::{ExitStatus, Signal, State};
+pub use view::ProcessView;

@@ -1,0 +1,371 @@
+//! Turns one decided fact into state. Decides nothing: recovery runs this and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agentos_abi::{
+    Action, Born, CapabilityId, Cost, Entry, ExitStatus, Fact, GroupSpec, Limit, Pid, Refusal, RequestId,
+    Signal, State as ProcessState, TicketId,
+};
+
+use crate::budget::{charge, reserve};
+use crate::process::{Answer, Group, Process};
+use crate::queue::UNLIMITED;
+use crate::settle::CLOSING_GRACE_US;
+use crate::state::{Capability, State, Ticket, Waiting};
+
+pub(crate) fn apply(state: &mut State, entry: &Entry) {
+    state.now_us = state.now_us.max(entry.at_us);
+    match &entry.fact {
+        Fact::Epoch { epoch, root } => {
+            state.epoch = *epoch;
+            if let Some(born) = root {
+                let group = Some(GroupSpec { weight: 1, concurrency: 0 });
+                bear(state, born, None, None, "root", Limit::default(), group);
+                state.root = Some(born.pid);
+            }
+        }
+        Fact::Queued { .. } => queued(state, &entry.fact),
+        Fact::Go { .. } => go(state, &entry.fact),
+        Fact::Denied { pid, key, request, stage, name, message, .. } => {
+            if let Some(request) = request {
+                dequeue(state, *request);
+            }
+            let refusal = Refusal { stage: *stage, name: name.clone(), message: message.clone() };
+            answer(state, *pid, key, Answer::Denied(refusal));
+        }
+        Fact::Withdrawn { request } => {
+            if let Some(waiting) = dequeue(state, *request)
+                && let Some(process) = state.process_mut(waiting.pid)
+            {
+                process.answers.remove(&waiting.key);
+            }
+        }
+        Fact::Progress { ticket, cost } => {
+            if let Some(ticket) = state.ticket_mut(*ticket) {
+                ticket.progress = *cost;
+            }
+        }
+        Fact::Extended { ticket, estimate } => extended(state, *ticket, *estimate),
+        Fact::Cancelling { ticket } => {
+            let until_us = state.now_us.saturating_add(CLOSING_GRACE_US);
+            if let Some(row) = state.ticket_mut(*ticket) {
+                row.cancelling = true;
+            }
+            expire(state, *ticket, until_us);
+        }
+        Fact::Orphaned { ticket, until_us } => expire(state, *ticket, *until_us),
+        Fact::Completed { ticket, cost, .. } => complete(state, *ticket, *cost),
+        Fact::Signalled { pid, signal } => signalled(state, *pid, *signal),
+        Fact::Closing { pid, status } => closing(state, *pid, *status),
+        Fact::Exited { pid, status } => exited(state, *pid, *status),
+        Fact::Derived { capability, from, to, grant } => {
+            hand_out(state, *capability, Some(*from), *to, grant.clone());
+        }
+        Fact::Revoked { capability } => revoke(state, *capability),
+        Fact::Lane { lane, capacity } => {
+            state.lanes.entry(lane.clone()).or_default().capacity = *capacity;
+            state.stirred = true;
+        }
+        Fact::Put { kind, id, body } => {
+            state.records.entry(kind.clone()).or_default().insert(id.clone(), body.clone());
+        }
+    }
+}
+
+fn queued(state: &mut State, fact: &Fact) {
+    let Fact::Queued { request, pid, key, action, estimate, parent, lane, recovery, deadline_us, client } =
+        fact
+    else {
+        return;
+    };
+    let group = state.group_of(*pid);
+    let turn = state.turn;
+    state.turn = state.turn.saturating_add(1);
+    let waiting = Waiting {
+        pid: *pid,
+        key: key.clone(),
+        action: action.clone(),
+        estimate: *estimate,
+        parent: *parent,
+        lane: lane.clone(),
+        recovery: *recovery,
+        deadline_us: *deadline_us,
+        client: *client,
+        group,
+        turn,
+    };
+    if !state.requests.insert((request.index(), request.generation()), waiting) {
+        return;
+    }
+    let lane = lane.as_deref().unwrap_or(UNLIMITED);
+    state.lanes.entry(lane.to_owned()).or_default().join(group, turn, *request);
+    if let Some(at) = deadline_us {
+        state.deadlines.insert((*at, *request));
+    }
+    if let Some(process) = state.process_mut(*pid) {
+        process.waiting.insert(*request);
+    }
+    answer(state, *pid, key, Answer::Waiting(*request));
+    state.stirred = true;
+}
+
+fn go(state: &mut State, fact: &Fact) {
+    let Fact::Go { ticket, request, pid, key, action, estimate, parent, lane, recovery, client, by, child } =
+        fact
+    else {
+        return;
+    };
+    if let Some(request) = request {
+        dequeue(state, *request);
+    }
+    let group = state.group_of(*pid);
+    let weight =
+        state.process(group).and_then(|head| head.group.as_ref()).map_or(1, |group| group.spec.weight);
+    let place = lane.as_ref().filter(|lane| lane.as_str() != UNLIMITED).map(|lane| (lane.clone(), group));
+    if let Some((lane, group)) = &place {
+        state.lanes.entry(lane.clone()).or_default().admit(*group, weight);
+        if let Some(group) = state.process_mut(*group).and_then(|head| head.group.as_mut()) {
+            group.running = group.running.saturating_add(1);
+        }
+    }
+    for id in by {
+        if let Some(row) = state.capability_mut(*id) {
+            row.grant.uses = row.grant.uses.map(|uses| uses.saturating_sub(1));
+            row.tickets.insert(*ticket);
+        }
+    }
+    let row = Ticket {
+        pid: *pid,
+        key: key.clone(),
+        action: action.clone(),
+        reserved: *estimate,
+        progress: Cost::ZERO,
+        parent: *parent,
+        place,
+        recovery: *recovery,
+        client: *client,
+        cancelling: false,
+        expires_us: None,
+        by: by.clone(),
+        child: child.as_ref().map(|born| born.pid),
+    };
+    if !state.tickets.insert((ticket.index(), ticket.generation()), row) {
+        return;
+    }
+    reserve(state, *pid, *estimate);
+    if let Some(process) = state.process_mut(*pid) {
+        process.tickets.insert(*ticket);
+    }
+    if let (Action::Spawn { child: spec }, Some(born)) = (action, child) {
+        bear(state, born, Some(*pid), Some(*ticket), &spec.name, spec.budget, spec.group.clone());
+    }
+    answer(state, *pid, key, Answer::Went(*ticket, child.as_ref().map(|born| born.pid)));
+}
+
+fn bear(
+    state: &mut State,
+    born: &Born,
+    parent: Option<Pid>,
+    spawn_ticket: Option<TicketId>,
+    name: &str,
+    budget: Limit,
+    group: Option<GroupSpec>,
+) {
+    let process = Process {
+        parent,
+        name: name.to_owned(),
+        state: ProcessState::Ready,
+        since_us: state.now_us,
+        closing: None,
+        children: BTreeSet::new(),
+        capabilities: BTreeSet::new(),
+        tickets: BTreeSet::new(),
+        waiting: BTreeSet::new(),
+        spawn_ticket,
+        budget,
+        spent: Cost::ZERO,
+        reserved: Cost::ZERO,
+        group: group.map(|spec| Group { spec, running: 0 }),
+        answers: BTreeMap::new(),
+    };
+    if !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
+        return;
+    }
+    if let Some(parent) = parent.and_then(|parent| state.process_mut(parent)) {
+        parent.children.insert(born.pid);
+    }
+    for derivation in &born.capabilities {
+        hand_out(state, derivation.capability, derivation.from, born.pid, derivation.grant.clone());
+    }
+}
+
+fn hand_out(
+    state: &mut State,
+    id: CapabilityId,
+    from: Option<CapabilityId>,
+    to: Pid,
+    grant: agentos_abi::Grant,
+) {
+    let row = Capability { owner: to, from, derived: BTreeSet::new(), grant, tickets: BTreeSet::new() };
+    if !state.capabilities.insert((id.index(), id.generation()), row) {
+        return;
+    }
+    if let Some(source) = from.and_then(|from| state.capability_mut(from)) {
+        source.derived.insert(id);
+    }
+    if let Some(process) = state.process_mut(to) {
+        process.capabilities.insert(id);
+    }
+}
+
+fn extended(state: &mut State, id: TicketId, estimate: Cost) {
+    let Some(ticket) = state.ticket_mut(id) else { return };
+    ticket.reserved = ticket.reserved.plus(estimate);
+    let pid = ticket.pid;
+    reserve(state, pid, estimate);
+}
+
+fn expire(state: &mut State, id: TicketId, until_us: u64) {
+    let Some(ticket) = state.ticket_mut(id) else { return };
+    let before = ticket.expires_us.replace(until_us);
+    if let Some(before) = before {
+        state.expiries.remove(&(before, id));
+    }
+    state.expiries.insert((until_us, id));
+}
+
+fn complete(state: &mut State, id: TicketId, cost: Cost) {
+    let Some(ticket) = state.tickets.remove((id.index(), id.generation())) else { return };
+    if let Some(at) = ticket.expires_us {
+        state.expiries.remove(&(at, id));
+    }
+    if let Some((lane, group)) = &ticket.place {
+        if let Some(lane) = state.lanes.get_mut(lane) {
+            lane.release();
+        }
+        if let Some(group) = state.process_mut(*group).and_then(|head| head.group.as_mut()) {
+            group.running = group.running.saturating_sub(1);
+        }
+    }
+    for capability in &ticket.by {
+        if let Some(row) = state.capability_mut(*capability) {
+            row.tickets.remove(&id);
+        }
+    }
+    charge(state, ticket.pid, ticket.reserved, cost);
+    if let Some(process) = state.process_mut(ticket.pid) {
+        process.tickets.remove(&id);
+    }
+    refresh(state, ticket.pid);
+    state.stirred = true;
+}
+
+fn signalled(state: &mut State, pid: Pid, signal: Signal) {
+    let now_us = state.now_us;
+    let Some(process) = state.process_mut(pid) else { return };
+    process.since_us = now_us;
+    process.state = match signal {
+        Signal::Suspend => ProcessState::Suspended,
+        Signal::Resume => process.activity(),
+        // These close the process: another fact.
+        Signal::Cancel | Signal::Kill => process.state,
+    };
+    state.stirred = true;
+}
+
+fn closing(state: &mut State, pid: Pid, status: ExitStatus) {
+    let now_us = state.now_us;
+    let Some(process) = state.process_mut(pid) else { return };
+    process.state = ProcessState::Closing;
+    process.since_us = now_us;
+    process.closing = Some(status);
+    state.closing.insert(pid);
+}
+
+fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
+    state.closing.remove(&pid);
+    let now_us = state.now_us;
+    let Some(process) = state.process_mut(pid) else { return };
+    process.state = ProcessState::Exited { status };
+    process.since_us = now_us;
+    process.answers.clear();
+    let parent = process.parent;
+    let spawn_ticket = process.spawn_ticket.take();
+    let heads_group = process.group.is_some();
+    let capabilities: Vec<CapabilityId> = process.capabilities.iter().copied().collect();
+    for capability in capabilities {
+        revoke(state, capability);
+    }
+    if heads_group {
+        for lane in state.lanes.values_mut() {
+            lane.forget(pid);
+        }
+    }
+    if let Some(ticket) = spawn_ticket {
+        complete(state, ticket, Cost::ZERO);
+    }
+    // A child of root has nobody to be looked up by once it has exited; others stay until their parent goes.
+    if parent == state.root {
+        reap(state, pid);
+    }
+}
+
+fn reap(state: &mut State, pid: Pid) {
+    let mut doomed = vec![pid];
+    while let Some(next) = doomed.pop() {
+        let Some(process) = state.processes.remove((next.index(), next.generation())) else { continue };
+        doomed.extend(process.children.iter().copied());
+        if let Some(parent) = process.parent.and_then(|parent| state.process_mut(parent)) {
+            parent.children.remove(&next);
+        }
+    }
+}
+
+fn revoke(state: &mut State, capability: CapabilityId) {
+    let source = state.capability(capability).and_then(|row| row.from);
+    if let Some(source) = source.and_then(|source| state.capability_mut(source)) {
+        source.derived.remove(&capability);
+    }
+    for id in state.derivations(capability) {
+        let Some(row) = state.capabilities.remove((id.index(), id.generation())) else { continue };
+        if let Some(owner) = state.process_mut(row.owner) {
+            owner.capabilities.remove(&id);
+        }
+    }
+}
+
+/// Takes a request out of its queue and returns it.
+fn dequeue(state: &mut State, id: RequestId) -> Option<Waiting> {
+    let waiting = state.requests.remove((id.index(), id.generation()))?;
+    if let Some(lane) = state.lanes.get_mut(waiting.lane.as_deref().unwrap_or(UNLIMITED)) {
+        lane.leave(waiting.group, waiting.turn);
+    }
+    if let Some(at) = waiting.deadline_us {
+        state.deadlines.remove(&(at, id));
+    }
+    if let Some(process) = state.process_mut(waiting.pid) {
+        process.waiting.remove(&id);
+    }
+    refresh(state, waiting.pid);
+    state.stirred = true;
+    Some(waiting)
+}
+
+/// Remembers the answer to a request, and what it makes of its process.
+fn answer(state: &mut State, pid: Pid, key: &str, answer: Answer) {
+    if let Some(process) = state.process_mut(pid) {
+        process.answers.insert(key.to_owned(), answer);
+    }
+    refresh(state, pid);
+}
+
+/// Moves an active process between ready, running and waiting.
+fn refresh(state: &mut State, pid: Pid) {
+    let now_us = state.now_us;
+    let Some(process) = state.process_mut(pid) else { return };
+    let next = process.activity();
+    if process.is_active() && process.state != next {
+        process.state = next;
+        process.since_us = now_us;
+    }
+}

@@ -1,0 +1,158 @@
+//! The meet of scopes, and what an action requires.
+//!
+//! INVARIANT: `covers(meet(a, b), x)` implies `covers(a, x)` and `covers(b, x)`. A child gets
+//! `parent ⊓ request` and nothing else, so amplification is not expressible.
+
+use agentos_abi::{Action, Grant, Pattern, Rights, Scope};
+
+/// Both at once: what `left` and `right` each allow. `None` if that is nothing.
+#[must_use]
+pub fn meet(left: &Scope, right: &Scope) -> Option<Scope> {
+    match (left, right) {
+        (Scope::Everything, other) | (other, Scope::Everything) => Some(other.clone()),
+        (Scope::Path { path: a, rights: x }, Scope::Path { path: b, rights: y }) => {
+            Some(Scope::Path { path: below(a, b, '/')?, rights: common(*x, *y)? })
+        }
+        (Scope::Host { host: a, port: x }, Scope::Host { host: b, port: y }) => {
+            let port = match (*x, *y) {
+                (0, port) | (port, 0) => port,
+                (x, y) => (x == y).then_some(x)?,
+            };
+            Some(Scope::Host { host: narrower(a, b)?, port })
+        }
+        (Scope::Model { model: a }, Scope::Model { model: b }) => {
+            Some(Scope::Model { model: narrower(a, b)? })
+        }
+        (Scope::Tool { tool: a }, Scope::Tool { tool: b }) => Some(Scope::Tool { tool: narrower(a, b)? }),
+        (Scope::Secret { name: a }, Scope::Secret { name: b }) => {
+            Some(Scope::Secret { name: narrower(a, b)? })
+        }
+        (Scope::Mailbox { name: a }, Scope::Mailbox { name: b }) => {
+            Some(Scope::Mailbox { name: narrower(a, b)? })
+        }
+        (Scope::Memory { space: a, rights: x }, Scope::Memory { space: b, rights: y }) => {
+            Some(Scope::Memory { space: narrower(a, b)?, rights: common(*x, *y)? })
+        }
+        (Scope::Publish { repository: a, reference: x }, Scope::Publish { repository: b, reference: y }) => {
+            Some(Scope::Publish { repository: narrower(a, b)?, reference: below(x, y, '/')? })
+        }
+        (Scope::Exec, Scope::Exec) => Some(Scope::Exec),
+        (Scope::Spawn, Scope::Spawn) => Some(Scope::Spawn),
+        (
+            Scope::Path { .. }
+            | Scope::Host { .. }
+            | Scope::Model { .. }
+            | Scope::Tool { .. }
+            | Scope::Exec
+            | Scope::Spawn
+            | Scope::Secret { .. }
+            | Scope::Mailbox { .. }
+            | Scope::Memory { .. }
+            | Scope::Publish { .. },
+            _,
+        ) => None,
+    }
+}
+
+/// Whether everything that `wanted` means is also meant by `held`.
+#[must_use]
+pub fn covers(held: &Scope, wanted: &Scope) -> bool {
+    meet(held, wanted).as_ref() == Some(wanted)
+}
+
+/// The meet of two grants: the scopes' meet with the earlier expiry and the fewer uses.
+pub(crate) fn meet_grants(held: &Grant, wanted: &Grant) -> Option<Grant> {
+    Some(Grant {
+        scope: meet(&held.scope, &wanted.scope)?,
+        expires_us: least(held.expires_us, wanted.expires_us),
+        uses: least(held.uses, wanted.uses),
+    })
+}
+
+/// Every scope that `action` needs; all of them must be held.
+pub(crate) fn required(action: &Action) -> Vec<Scope> {
+    let is = |name: &String| Pattern::Is(name.clone());
+    match action {
+        Action::Model { model, .. } => vec![Scope::Model { model: is(model) }],
+        Action::Exec { mandate, .. } => {
+            let mut scopes = vec![Scope::Exec];
+            scopes.extend(mandate.iter().cloned());
+            scopes
+        }
+        Action::Read { path } => vec![Scope::Path { path: path.clone(), rights: Rights::Read }],
+        Action::Write { path } => vec![Scope::Path { path: path.clone(), rights: Rights::Write }],
+        Action::Connect { host, port } => vec![Scope::Host { host: is(host), port: *port }],
+        Action::Send { mailbox } => vec![Scope::Mailbox { name: is(mailbox) }],
+        Action::Spawn { .. } => vec![Scope::Spawn],
+        Action::UseSecret { name } => vec![Scope::Secret { name: is(name) }],
+        Action::Remember { space } => vec![Scope::Memory { space: is(space), rights: Rights::Write }],
+        Action::Recall { space } => vec![Scope::Memory { space: is(space), rights: Rights::Read }],
+        Action::Publish { repository, reference } => {
+            vec![Scope::Publish { repository: is(repository), reference: reference.clone() }]
+        }
+        Action::Call { tool } => vec![Scope::Tool { tool: is(tool) }],
+    }
+}
+
+/// Why a scope is not well formed, if it is not: a path that could mean another place than it says.
+pub(crate) fn malformed(scope: &Scope) -> Option<String> {
+    match scope {
+        Scope::Path { path, .. } if !normal(path) => {
+            Some(format!("path `{path}` is not absolute and normal (no `.`, `..`, empty parts or NUL)"))
+        }
+        Scope::Publish { reference, .. }
+            if reference.split('/').any(|part| matches!(part, "" | "." | "..")) =>
+        {
+            Some(format!("`{reference}` is not a full ref name"))
+        }
+        _ => None,
+    }
+}
+
+fn normal(path: &str) -> bool {
+    path == "/"
+        || path.strip_prefix('/').is_some_and(|rest| {
+            !rest.contains('\0') && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        })
+}
+
+/// The deeper of two tree positions, if one lies at or below the other.
+fn below(a: &str, b: &str, separator: char) -> Option<String> {
+    let within = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator) || outer.ends_with(separator))
+    };
+    if within(a, b) {
+        Some(b.to_owned())
+    } else if within(b, a) {
+        Some(a.to_owned())
+    } else {
+        None
+    }
+}
+
+fn narrower(a: &Pattern, b: &Pattern) -> Option<Pattern> {
+    match (a, b) {
+        (Pattern::Any, other) | (other, Pattern::Any) => Some(other.clone()),
+        (Pattern::Is(x), Pattern::Is(y)) => (x == y).then(|| a.clone()),
+    }
+}
+
+fn common(a: Rights, b: Rights) -> Option<Rights> {
+    match (a, b) {
+        (Rights::ReadWrite, other) | (other, Rights::ReadWrite) => Some(other),
+        (a, b) => (a == b).then_some(a),
+    }
+}
+
+fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+#[path = "capability_tests.rs"]
+mod tests;

@@ -1,0 +1,273 @@
+//! One call, decided on the state as it is: a reply and the facts that make it true. Changes nothing.
+
+use agentos_abi::{
+    Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Outcome, Pid, Reply, Scope,
+    Signal, Stage, State as ProcessState, TicketId, call::RECORD_BYTES,
+};
+
+use crate::budget::{Verdict, verdict};
+use crate::capability::meet_grants;
+use crate::process::legal;
+use crate::request::{self, Request, over_budget, refusal};
+use crate::settle::CLIENT_GRACE_US;
+use crate::state::{State, Ticket};
+
+/// A reply and the facts behind it.
+pub(crate) struct Decided {
+    pub(crate) reply: Reply,
+    pub(crate) facts: Vec<Fact>,
+}
+
+impl Decided {
+    fn done(facts: Vec<Fact>) -> Self {
+        Self { reply: Reply::Done, facts }
+    }
+
+    fn refused(stage: Stage, name: &str, message: String) -> Self {
+        Self { reply: Reply::Refused { refusal: refusal(stage, name, message) }, facts: Vec::new() }
+    }
+
+    fn stale(what: &str) -> Self {
+        Self::refused(Stage::Ticket, "stale", format!("there is no such {what}"))
+    }
+}
+
+pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
+    match call {
+        Call::Epoch => epoch(state, now_us),
+        Call::Request { pid, key, action, estimate, parent, lane, recovery, deadline_us, client } => {
+            let (decision, fact) = request::decide(
+                state,
+                now_us,
+                &Request {
+                    pid: *pid,
+                    key,
+                    action,
+                    estimate: *estimate,
+                    parent: *parent,
+                    lane: lane.as_deref(),
+                    recovery: *recovery,
+                    deadline_us: *deadline_us,
+                    client: *client,
+                },
+            );
+            Decided { reply: Reply::Decided { decision }, facts: fact.into_iter().collect() }
+        }
+        Call::Withdraw { request } => match state.request(*request) {
+            Some(_) => Decided::done(vec![Fact::Withdrawn { request: *request }]),
+            None => Decided::done(Vec::new()),
+        },
+        Call::Progress { ticket, cost } => progress(state, *ticket, *cost),
+        Call::Extend { ticket, estimate } => extend(state, *ticket, *estimate),
+        Call::Cancel { ticket } => match state.ticket(*ticket) {
+            Some(_) => Decided::done(cancellations(state, *ticket)),
+            None => missing(state, *ticket),
+        },
+        Call::Complete { ticket, outcome, cost } => complete(state, *ticket, *outcome, *cost),
+        Call::Exit { pid, status } => close(state, *pid, *status),
+        Call::Signal { by, pid, signal } => signalled(state, *by, *pid, *signal),
+        Call::Derive { pid, capability, to, grant } => derive(state, *pid, *capability, *to, grant),
+        Call::Revoke { pid, capability } => revoke(state, *pid, *capability),
+        Call::Lane { lane, capacity } => {
+            let same = state.lanes.get(lane).is_some_and(|known| known.capacity == *capacity);
+            let fact = Fact::Lane { lane: lane.clone(), capacity: *capacity };
+            Decided::done(if same { Vec::new() } else { vec![fact] })
+        }
+        Call::Put { kind, id, body } => put(kind, id, body),
+        // What time brings about is settled after every call.
+        Call::Tick => Decided::done(Vec::new()),
+    }
+}
+
+/// A new daemon: settles the tickets of the last one by their class, and gives clients time to return.
+/// Spawn tickets stay: userland knows which processes go on.
+fn epoch(state: &State, now_us: u64) -> Decided {
+    let epoch = state.epoch.saturating_add(1);
+    let mut facts = vec![Fact::Epoch { epoch, root: state.root.is_none().then(|| root(state)) }];
+    facts.extend(state.requests.iter().map(|((index, generation), _)| Fact::Withdrawn {
+        request: agentos_abi::RequestId::new(index, generation),
+    }));
+    for ((index, generation), ticket) in state.tickets.iter() {
+        let id = TicketId::new(index, generation);
+        match ticket.action {
+            Action::Spawn { .. } => {}
+            _ if ticket.client => {
+                facts.push(Fact::Orphaned { ticket: id, until_us: now_us + CLIENT_GRACE_US })
+            }
+            _ => facts.push(Fact::Completed { ticket: id, outcome: Outcome::Lost, cost: lost_cost(ticket) }),
+        }
+    }
+    let reply = Reply::Epoch { epoch };
+    Decided { reply, facts }
+}
+
+/// What an effect is charged when nobody knows how it ended: money and tokens whole, time as reported.
+pub(crate) fn lost_cost(ticket: &Ticket) -> Cost {
+    Cost { wall_us: ticket.progress.wall_us, ..ticket.reserved }
+}
+
+fn root(state: &State) -> Born {
+    let (index, generation) = state.processes.upcoming(0);
+    let pid = Pid::new(index, generation);
+    let (index, generation) = state.capabilities.upcoming(0);
+    let grant = Grant::from(Scope::Everything);
+    let capability = CapabilityId::new(index, generation);
+    Born { pid, capabilities: vec![Derivation { capability, from: None, grant }] }
+}
+
+/// The answer for a ticket that is not open: a completed one was answered, an unknown one is an error.
+fn missing(state: &State, ticket: TicketId) -> Decided {
+    if state.tickets.is_spent((ticket.index(), ticket.generation())) {
+        Decided::done(Vec::new())
+    } else {
+        Decided::stale("ticket")
+    }
+}
+
+fn progress(state: &State, id: TicketId, cost: Cost) -> Decided {
+    let Some(ticket) = state.ticket(id) else { return missing(state, id) };
+    if cost.max(ticket.reserved) != ticket.reserved {
+        let message = "more was used than is reserved: extend the reservation first".to_owned();
+        return Decided::refused(Stage::Budget, "reservation", message);
+    }
+    Decided::done(vec![Fact::Progress { ticket: id, cost: cost.max(ticket.progress) }])
+}
+
+fn extend(state: &State, id: TicketId, estimate: Cost) -> Decided {
+    let Some(ticket) = state.ticket(id) else { return missing(state, id) };
+    if ticket.cancelling {
+        return Decided::refused(Stage::Ticket, "cancelled", "its ticket is being cancelled".to_owned());
+    }
+    match verdict(state, ticket.pid, estimate) {
+        Verdict::Fits => Decided::done(vec![Fact::Extended { ticket: id, estimate }]),
+        // A stream cannot wait for others: short now is short.
+        Verdict::Later { of, amount } | Verdict::Never { of, amount } => Decided {
+            reply: Reply::Refused { refusal: over_budget(state, of, amount, true) },
+            facts: Vec::new(),
+        },
+    }
+}
+
+fn complete(state: &State, id: TicketId, outcome: Outcome, cost: Cost) -> Decided {
+    match state.ticket(id) {
+        None => missing(state, id),
+        Some(ticket) if ticket.child.is_some() => {
+            let message = "a spawn is completed by the exit of its process".to_owned();
+            Decided::refused(Stage::Ticket, "spawn", message)
+        }
+        Some(_) => Decided::done(vec![Fact::Completed { ticket: id, outcome, cost }]),
+    }
+}
+
+/// `Cancelling` for a ticket and for those opened on its behalf.
+fn cancellations(state: &State, id: TicketId) -> Vec<Fact> {
+    let mut family = vec![id];
+    let mut at = 0;
+    while let Some(&parent) = family.get(at) {
+        let children = state.tickets.iter().filter(|(_, ticket)| ticket.parent == Some(parent));
+        family.extend(children.map(|((index, generation), _)| TicketId::new(index, generation)));
+        at += 1;
+    }
+    let open =
+        |id: &TicketId| state.ticket(*id).is_some_and(|ticket| !ticket.cancelling && ticket.child.is_none());
+    family.into_iter().filter(open).map(|ticket| Fact::Cancelling { ticket }).collect()
+}
+
+fn close(state: &State, pid: Pid, status: ExitStatus) -> Decided {
+    let Some(process) = state.process(pid) else { return Decided::stale("process") };
+    match process.state {
+        ProcessState::Exited { .. } | ProcessState::Closing => Decided::done(Vec::new()),
+        _ => Decided::done(vec![Fact::Closing { pid, status }]),
+    }
+}
+
+fn signalled(state: &State, by: Pid, pid: Pid, signal: Signal) -> Decided {
+    let Some(process) = state.process(pid) else { return Decided::stale("process") };
+    if by == pid || !state.lineage(pid).contains(&by) {
+        let message = "a process is signalled by its ancestors alone".to_owned();
+        return Decided::refused(Stage::Process, "ancestor", message);
+    }
+    let target = match signal {
+        Signal::Cancel => return close(state, pid, ExitStatus::Cancelled),
+        Signal::Kill => return close(state, pid, ExitStatus::Killed),
+        Signal::Suspend => ProcessState::Suspended,
+        Signal::Resume => process.activity(),
+    };
+    let resumes_nothing = signal == Signal::Resume && process.state != ProcessState::Suspended;
+    if resumes_nothing || !legal(process.state, target) {
+        let message = format!("`{}` is {}; it cannot {}", process.name, word(process.state), verb(signal));
+        return Decided::refused(Stage::Process, "transition", message);
+    }
+    Decided::done(vec![Fact::Signalled { pid, signal }])
+}
+
+fn word(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Created => "created",
+        ProcessState::Ready => "ready",
+        ProcessState::Running => "running",
+        ProcessState::Waiting => "waiting",
+        ProcessState::Suspended => "suspended",
+        ProcessState::Closing => "closing",
+        ProcessState::Exited { .. } => "exited",
+    }
+}
+
+fn verb(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Suspend => "be suspended",
+        Signal::Resume => "be resumed",
+        Signal::Cancel => "be cancelled",
+        Signal::Kill => "be killed",
+    }
+}
+
+fn derive(state: &State, pid: Pid, from: CapabilityId, to: Pid, grant: &Grant) -> Decided {
+    let Some(source) = state.capability(from).filter(|capability| capability.owner == pid) else {
+        return Decided::stale("capability");
+    };
+    if !state.process(to).is_some_and(|process| process.is_active()) {
+        return Decided::stale("process");
+    }
+    match meet_grants(&source.grant, grant) {
+        Some(grant) => {
+            let (index, generation) = state.capabilities.upcoming(0);
+            let capability = CapabilityId::new(index, generation);
+            let facts = vec![Fact::Derived { capability, from, to, grant }];
+            Decided { reply: Reply::Capability { capability }, facts }
+        }
+        None => {
+            Decided::refused(Stage::Capability, "meet", "the two grants have nothing in common".to_owned())
+        }
+    }
+}
+
+fn revoke(state: &State, pid: Pid, capability: CapabilityId) -> Decided {
+    let Some(row) = state.capability(capability) else { return Decided::stale("capability") };
+    let lineage = state.lineage(row.owner);
+    if !lineage.contains(&pid) {
+        let message = "a capability is revoked by its holder or the holder's ancestors".to_owned();
+        return Decided::refused(Stage::Capability, "owner", message);
+    }
+    let mut facts = vec![Fact::Revoked { capability }];
+    let subtree = state.derivations(capability);
+    let tickets = subtree.iter().filter_map(|id| state.capability(*id)).flat_map(|row| row.tickets.iter());
+    for ticket in tickets {
+        for fact in cancellations(state, *ticket) {
+            if !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
+    }
+    Decided::done(facts)
+}
+
+fn put(kind: &str, id: &str, body: &str) -> Decided {
+    let bytes = kind.len() + id.len() + body.len();
+    if bytes > RECORD_BYTES {
+        let message = format!("record `{kind}/{id}` has {bytes} bytes; at most {RECORD_BYTES} fit an entry");
+        return Decided::refused(Stage::Process, "record", message);
+    }
+    let fact = Fact::Put { kind: kind.to_owned(), id: id.to_owned(), body: body.to_owned() };
+    Decided::done(vec![fact])
+}

@@ -1,0 +1,72 @@
+//! The process table's rows and the transitions they may make.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agentos_abi::{CapabilityId, Cost, GroupSpec, Limit, Pid, RequestId, State, TicketId};
+
+/// What a repeated request gets: the answer the first one got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Waiting(RequestId),
+    Went(TicketId, Option<Pid>),
+    Denied(agentos_abi::Refusal),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) parent: Option<Pid>,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) since_us: u64,
+    /// The status it will exit with, once closing.
+    pub(crate) closing: Option<agentos_abi::ExitStatus>,
+    pub(crate) children: BTreeSet<Pid>,
+    pub(crate) capabilities: BTreeSet<CapabilityId>,
+    pub(crate) tickets: BTreeSet<TicketId>,
+    pub(crate) waiting: BTreeSet<RequestId>,
+    /// The ticket that its exit completes.
+    pub(crate) spawn_ticket: Option<TicketId>,
+    pub(crate) budget: Limit,
+    pub(crate) spent: Cost,
+    pub(crate) reserved: Cost,
+    /// The scheduling group it heads, if any.
+    pub(crate) group: Option<Group>,
+    pub(crate) answers: BTreeMap<String, Answer>,
+}
+
+/// A scheduling group's share and what it uses.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) spec: GroupSpec,
+    /// Tickets from queued requests that it holds.
+    pub(crate) running: u32,
+}
+
+impl Process {
+    /// The state that its tickets and waiting requests give an active process.
+    pub(crate) fn activity(&self) -> State {
+        if !self.tickets.is_empty() {
+            State::Running
+        } else if !self.waiting.is_empty() {
+            State::Waiting
+        } else {
+            State::Ready
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, State::Created | State::Ready | State::Running | State::Waiting)
+    }
+}
+
+/// Whether a process may go from one state to another.
+pub(crate) fn legal(from: State, to: State) -> bool {
+    use State::{Closing, Created, Exited, Ready, Running, Suspended, Waiting};
+    match (from, to) {
+        (Created, Ready | Running | Waiting | Suspended | Closing) => true,
+        (Ready | Running | Waiting, Ready | Running | Waiting | Suspended | Closing) => true,
+        (Suspended, Ready | Running | Waiting | Closing) => true,
+        (Closing, Exited { .. }) => true,
+        (Created | Suspended | Closing | Ready | Running | Waiting | Exited { .. }, _) => false,
+    }
+}

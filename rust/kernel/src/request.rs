@@ -1,0 +1,307 @@
+//! The decision pipeline: process → capability → (label → rule: none yet) → budget → queue. The first
+//! refusal decides, and says which capability, budget or lane it was.
+
+use agentos_abi::{
+    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Fact, Grant, Pid, Recovery, Refusal,
+    RequestId, Scope, Stage, TicketId,
+};
+
+use crate::budget::{Verdict, verdict};
+use crate::capability::{covers, malformed, meet_grants, required};
+use crate::process::Answer;
+use crate::queue::{UNLIMITED, group_has_room};
+use crate::state::{State, Waiting};
+use crate::view::{describe, describe_amount};
+
+/// Longest key and name, so that an entry stays under 4 KiB.
+const NAME_BYTES: usize = 128;
+/// Most bytes of scopes in one action, likewise.
+const SCOPE_BYTES: usize = 1_600;
+
+/// How much of a scope a refusal shows.
+const SHOWN: usize = 240;
+
+/// A request as it arrived.
+pub(crate) struct Request<'a> {
+    pub(crate) pid: Pid,
+    pub(crate) key: &'a str,
+    pub(crate) action: &'a Action,
+    pub(crate) estimate: Cost,
+    pub(crate) parent: Option<TicketId>,
+    pub(crate) lane: Option<&'a str>,
+    pub(crate) recovery: Recovery,
+    pub(crate) deadline_us: Option<u64>,
+    pub(crate) client: bool,
+}
+
+/// Decides `request` on `state`: the decision, and the fact that makes it true (none for a repeat).
+pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Decision, Option<Fact>) {
+    let Some(process) = state.process(request.pid) else {
+        let refusal = refusal(Stage::Process, "unknown", "no such process".to_owned());
+        return (Decision::Deny { refusal }, None);
+    };
+    if let Some(answer) = process.answers.get(request.key) {
+        return (repeat(state, answer), None);
+    }
+    match admission(state, now_us, request) {
+        Ok(by) => {
+            let waiting = Waiting {
+                pid: request.pid,
+                key: request.key.to_owned(),
+                action: request.action.clone(),
+                estimate: request.estimate,
+                parent: request.parent,
+                lane: request.lane.map(str::to_owned),
+                recovery: request.recovery,
+                deadline_us: request.deadline_us,
+                client: request.client,
+                group: state.group_of(request.pid),
+                turn: state.turn,
+            };
+            match hindrance(state, &waiting) {
+                None => go(state, now_us, &waiting, None, by),
+                Some(refusal) => queue(state, waiting, refusal),
+            }
+        }
+        Err(refusal) => deny(request, refusal),
+    }
+}
+
+/// The ticket for a request that has waited, if its capabilities still carry it.
+pub(crate) fn admit(state: &State, now_us: u64, id: RequestId) -> Option<Fact> {
+    let waiting = state.request(id)?;
+    match carried(state, now_us, waiting.pid, &waiting.action) {
+        Ok(by) => go(state, now_us, waiting, Some(id), by).1,
+        Err(refusal) => Some(denied(waiting, id, refusal)),
+    }
+}
+
+/// The fact that a waiting request was refused.
+pub(crate) fn denied(waiting: &Waiting, id: RequestId, refusal: Refusal) -> Fact {
+    Fact::Denied {
+        pid: waiting.pid,
+        key: waiting.key.clone(),
+        request: Some(id),
+        action: waiting.action.clone(),
+        stage: refusal.stage,
+        name: refusal.name,
+        message: refusal.message,
+    }
+}
+
+pub(crate) fn refusal(stage: Stage, name: &str, message: String) -> Refusal {
+    Refusal { stage, name: name.to_owned(), message }
+}
+
+/// A refusal by the budget of `of`.
+pub(crate) fn over_budget(state: &State, of: Pid, amount: &str, final_: bool) -> Refusal {
+    let owner = state.process(of).map_or("", |process| process.name.as_str());
+    let limit = state.process(of).map(|process| describe_amount(&process.budget, amount)).unwrap_or_default();
+    let why = if final_ { "is used up" } else { "is reserved by others for now" };
+    refusal(Stage::Budget, amount, format!("the budget of `{owner}` ({limit}) {why}"))
+}
+
+fn repeat(state: &State, answer: &Answer) -> Decision {
+    match answer {
+        Answer::Waiting(request) => {
+            let why = state.request(*request).and_then(|waiting| hindrance(state, waiting));
+            let refusal =
+                why.unwrap_or_else(|| refusal(Stage::Queue, "turn", "it is about to go".to_owned()));
+            Decision::Wait { request: *request, refusal }
+        }
+        Answer::Went(ticket, child) => Decision::Go { ticket: *ticket, child: *child },
+        Answer::Denied(refusal) => Decision::Deny { refusal: refusal.clone() },
+    }
+}
+
+/// Everything that can deny for good; otherwise the capabilities that carry the request.
+fn admission(state: &State, now_us: u64, request: &Request<'_>) -> Result<Vec<CapabilityId>, Refusal> {
+    let Some(process) = state.process(request.pid) else {
+        return Err(refusal(Stage::Process, "unknown", "no such process".to_owned()));
+    };
+    if !process.is_active() && process.state != agentos_abi::State::Suspended {
+        let message = format!("`{}` is ending and starts nothing new", process.name);
+        return Err(refusal(Stage::Process, "closing", message));
+    }
+    well_formed(request)?;
+    let by = carried(state, now_us, request.pid, request.action)?;
+    if let Verdict::Never { of, amount } = verdict(state, request.pid, request.estimate) {
+        return Err(over_budget(state, of, amount, true));
+    }
+    Ok(by)
+}
+
+fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
+    let name = match request.action {
+        Action::Spawn { child } => child.name.as_str(),
+        Action::Exec { command, .. } => command.as_str(),
+        Action::Model { host, .. } => host.as_str(),
+        Action::Read { .. }
+        | Action::Write { .. }
+        | Action::Connect { .. }
+        | Action::Send { .. }
+        | Action::UseSecret { .. }
+        | Action::Remember { .. }
+        | Action::Recall { .. }
+        | Action::Publish { .. }
+        | Action::Call { .. } => "",
+    };
+    if request.key.is_empty() || request.key.len() > NAME_BYTES || name.len() > NAME_BYTES {
+        let message = format!("keys and names are 1 to {NAME_BYTES} bytes long");
+        return Err(refusal(Stage::Process, "name", message));
+    }
+    let mut scopes = required(request.action);
+    if let Action::Spawn { child } = request.action {
+        scopes.extend(child.grants.iter().map(|grant| grant.scope.clone()));
+    }
+    if let Some(message) = scopes.iter().find_map(malformed) {
+        return Err(refusal(Stage::Capability, "malformed", message));
+    }
+    let bytes: usize = scopes.iter().map(|scope| describe(scope).len()).sum();
+    if bytes > SCOPE_BYTES {
+        let message = format!("it names {bytes} bytes of objects; one request carries at most {SCOPE_BYTES}");
+        return Err(refusal(Stage::Capability, "size", message));
+    }
+    Ok(())
+}
+
+/// One live capability for each scope that `action` needs.
+fn carried(state: &State, now_us: u64, pid: Pid, action: &Action) -> Result<Vec<CapabilityId>, Refusal> {
+    let mut by = Vec::new();
+    for scope in required(action) {
+        match held(state, now_us, pid).find(|(_, grant)| covers(&grant.scope, &scope)) {
+            Some((id, _)) if by.contains(&id) => {}
+            Some((id, _)) => by.push(id),
+            None => return Err(not_held(state, pid, &scope)),
+        }
+    }
+    if let Action::Spawn { child } = action {
+        born(state, now_us, pid, child)?;
+    }
+    Ok(by)
+}
+
+fn not_held(state: &State, pid: Pid, scope: &Scope) -> Refusal {
+    let name = state.process(pid).map_or("", |process| process.name.as_str());
+    let wanted: String = describe(scope).chars().take(SHOWN).collect();
+    refusal(Stage::Capability, &wanted, format!("`{name}` holds no capability for `{wanted}`"))
+}
+
+/// The capabilities of `pid` that are neither expired nor used up.
+fn held(state: &State, now_us: u64, pid: Pid) -> impl Iterator<Item = (CapabilityId, &Grant)> {
+    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.iter().copied());
+    ids.filter_map(|id| Some((id, &state.capability(id)?.grant)))
+        .filter(move |(_, grant)| grant.expires_us.is_none_or(|at| at > now_us) && grant.uses != Some(0))
+}
+
+/// The child of a spawn: every grant it asks for, met with what the parent holds.
+fn born(state: &State, now_us: u64, parent: Pid, spec: &ChildSpec) -> Result<Born, Refusal> {
+    let (index, generation) = state.processes.upcoming(0);
+    let mut capabilities: Vec<Derivation> = Vec::new();
+    for wanted in &spec.grants {
+        let before = capabilities.len();
+        for (from, grant) in held(state, now_us, parent) {
+            let Some(grant) = meet_grants(grant, wanted) else { continue };
+            let (index, generation) = state.capabilities.upcoming(capabilities.len());
+            let capability = CapabilityId::new(index, generation);
+            capabilities.push(Derivation { capability, from: Some(from), grant });
+        }
+        if capabilities.len() == before {
+            return Err(not_held(state, parent, &wanted.scope));
+        }
+    }
+    Ok(Born { pid: Pid::new(index, generation), capabilities })
+}
+
+/// Why a request that is otherwise admitted has to wait, if it has to.
+fn hindrance(state: &State, waiting: &Waiting) -> Option<Refusal> {
+    if state.process(waiting.pid).is_some_and(|process| !process.is_active()) {
+        return Some(refusal(Stage::Process, "suspended", "its process is suspended".to_owned()));
+    }
+    if let Some(name) = waiting.lane.as_deref() {
+        let lane = state.lanes.get(name);
+        if lane.is_some_and(|lane| !lane.is_free() || lane.has_waiting()) {
+            return Some(refusal(Stage::Queue, name, format!("all places of lane `{name}` are taken")));
+        }
+        if !group_has_room(state, waiting.group) {
+            return Some(refusal(Stage::Queue, "concurrency", "its group runs as many as it may".to_owned()));
+        }
+    }
+    match verdict(state, waiting.pid, waiting.estimate) {
+        Verdict::Fits => None,
+        Verdict::Later { of, amount } => Some(over_budget(state, of, amount, false)),
+        Verdict::Never { of, amount } => Some(over_budget(state, of, amount, true)),
+    }
+}
+
+fn go(
+    state: &State,
+    now_us: u64,
+    waiting: &Waiting,
+    request: Option<RequestId>,
+    by: Vec<CapabilityId>,
+) -> (Decision, Option<Fact>) {
+    let (index, generation) = state.tickets.upcoming(0);
+    let ticket = TicketId::new(index, generation);
+    let (action, child) = match &waiting.action {
+        Action::Spawn { child: spec } => match born(state, now_us, waiting.pid, spec) {
+            // What was asked for is in the queue's entry or gone; what was given is in `child`.
+            Ok(born) => {
+                (Action::Spawn { child: ChildSpec { grants: Vec::new(), ..spec.clone() } }, Some(born))
+            }
+            Err(refusal) => return (Decision::Deny { refusal }, None),
+        },
+        other => (other.clone(), None),
+    };
+    let decision = Decision::Go { ticket, child: child.as_ref().map(|born| born.pid) };
+    let fact = Fact::Go {
+        ticket,
+        request,
+        pid: waiting.pid,
+        key: waiting.key.clone(),
+        action,
+        estimate: waiting.estimate,
+        parent: waiting.parent,
+        lane: waiting.lane.clone(),
+        recovery: waiting.recovery,
+        client: waiting.client,
+        by,
+        child,
+    };
+    (decision, Some(fact))
+}
+
+fn queue(state: &State, waiting: Waiting, refusal: Refusal) -> (Decision, Option<Fact>) {
+    let (index, generation) = state.requests.upcoming(0);
+    let request = RequestId::new(index, generation);
+    let fact = Fact::Queued {
+        request,
+        pid: waiting.pid,
+        key: waiting.key,
+        action: waiting.action,
+        estimate: waiting.estimate,
+        parent: waiting.parent,
+        lane: Some(waiting.lane.unwrap_or_else(|| UNLIMITED.to_owned())),
+        recovery: waiting.recovery,
+        deadline_us: waiting.deadline_us,
+        client: waiting.client,
+    };
+    (Decision::Wait { request, refusal }, Some(fact))
+}
+
+fn deny(request: &Request<'_>, refusal: Refusal) -> (Decision, Option<Fact>) {
+    // What is too large for an entry is refused without one: there is nothing to remember it by.
+    if matches!(refusal.name.as_str(), "size" | "name") {
+        return (Decision::Deny { refusal }, None);
+    }
+    let fact = Fact::Denied {
+        pid: request.pid,
+        key: request.key.to_owned(),
+        request: None,
+        action: request.action.clone(),
+        stage: refusal.stage,
+        name: refusal.name.clone(),
+        message: refusal.message.clone(),
+    };
+    (Decision::Deny { refusal }, Some(fact))
+}

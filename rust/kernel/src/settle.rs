@@ -1,0 +1,120 @@
+//! What follows of itself from a state: deadlines, the end of closing processes, and admissions.
+
+use agentos_abi::{
+    Decision, Event, ExitStatus, Fact, Outcome, Pid, Refusal, Signal, Stage, State as ProcessState,
+};
+
+use crate::decide::lost_cost;
+use crate::queue::{self, Next};
+use crate::request::{admit, denied, over_budget, refusal};
+use crate::state::State;
+
+/// How long a performer has to stop after it was asked to; then its effect counts as lost.
+pub(crate) const CLOSING_GRACE_US: u64 = 30_000_000;
+/// How long a client's ticket waits for its holder to come back to a new daemon.
+pub(crate) const CLIENT_GRACE_US: u64 = 10_000_000;
+
+/// The next fact that follows from `state` at `now_us`, if any does.
+pub(crate) fn next(state: &State, now_us: u64) -> Option<Fact> {
+    expired(state, now_us)
+        .or_else(|| overdue(state, now_us))
+        .or_else(|| closing(state))
+        .or_else(|| admission(state, now_us))
+}
+
+fn expired(state: &State, now_us: u64) -> Option<Fact> {
+    let (at, id) = state.expiries.first().filter(|(at, _)| *at <= now_us)?;
+    let _ = at;
+    let ticket = state.ticket(*id)?;
+    Some(Fact::Completed { ticket: *id, outcome: Outcome::Lost, cost: lost_cost(ticket) })
+}
+
+fn overdue(state: &State, now_us: u64) -> Option<Fact> {
+    let (_, id) = state.deadlines.first().filter(|(at, _)| *at <= now_us)?;
+    let waiting = state.request(*id)?;
+    let message = "its deadline passed while it waited".to_owned();
+    Some(denied(waiting, *id, refusal(Stage::Queue, "deadline", message)))
+}
+
+/// One step towards the exit of a closing process: its waiting requests go, its tickets are cancelled, its
+/// children are closed, and then it exits.
+fn closing(state: &State) -> Option<Fact> {
+    state.closing.iter().find_map(|pid| {
+        let process = state.process(*pid)?;
+        if let Some(request) = process.waiting.first() {
+            return Some(Fact::Withdrawn { request: *request });
+        }
+        for ticket in &process.tickets {
+            let row = state.ticket(*ticket)?;
+            match row.child {
+                Some(child) => {
+                    if let Some(fact) = close_child(state, child) {
+                        return Some(fact);
+                    }
+                }
+                None if !row.cancelling => return Some(Fact::Cancelling { ticket: *ticket }),
+                None => {}
+            }
+        }
+        let status = process.closing?;
+        process.tickets.is_empty().then_some(Fact::Exited { pid: *pid, status })
+    })
+}
+
+fn close_child(state: &State, child: Pid) -> Option<Fact> {
+    let open = state.process(child)?.is_active() || state.process(child)?.state == ProcessState::Suspended;
+    open.then_some(Fact::Closing { pid: child, status: ExitStatus::Killed })
+}
+
+fn admission(state: &State, now_us: u64) -> Option<Fact> {
+    if !state.stirred {
+        return None;
+    }
+    match queue::next(state)? {
+        Next::Admit(request) => admit(state, now_us, request),
+        Next::Refuse(request, of, amount) => {
+            Some(denied(state.request(request)?, request, over_budget(state, of, amount, true)))
+        }
+    }
+}
+
+/// What a fact tells others, seen from the state just before it is applied.
+pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
+    match fact {
+        Fact::Go { pid, request: Some(request), ticket, child, .. } => {
+            let decision = Decision::Go { ticket: *ticket, child: child.as_ref().map(|born| born.pid) };
+            Some(Event::Decided { pid: *pid, request: *request, decision })
+        }
+        Fact::Denied { pid, request: Some(request), stage, name, message, .. } => {
+            let refusal = Refusal { stage: *stage, name: name.clone(), message: message.clone() };
+            Some(Event::Decided { pid: *pid, request: *request, decision: Decision::Deny { refusal } })
+        }
+        Fact::Withdrawn { request } => {
+            let waiting = state.request(*request)?;
+            let refusal = refusal(Stage::Process, "withdrawn", "it was withdrawn".to_owned());
+            let decision = Decision::Deny { refusal };
+            Some(Event::Decided { pid: waiting.pid, request: *request, decision })
+        }
+        Fact::Cancelling { ticket } => {
+            Some(Event::Cancel { pid: state.ticket(*ticket)?.pid, ticket: *ticket })
+        }
+        Fact::Signalled { pid, signal: Signal::Suspend } => Some(Event::Suspend { pid: *pid }),
+        Fact::Signalled { pid, .. } => Some(Event::Resume { pid: *pid }),
+        Fact::Closing { pid, .. } => Some(Event::State { pid: *pid, state: ProcessState::Closing }),
+        Fact::Exited { pid, status } => {
+            Some(Event::State { pid: *pid, state: ProcessState::Exited { status: *status } })
+        }
+        Fact::Epoch { .. }
+        | Fact::Queued { .. }
+        | Fact::Go { .. }
+        | Fact::Denied { .. }
+        | Fact::Progress { .. }
+        | Fact::Extended { .. }
+        | Fact::Orphaned { .. }
+        | Fact::Completed { .. }
+        | Fact::Derived { .. }
+        | Fact::Revoked { .. }
+        | Fact::Lane { .. }
+        | Fact::Put { .. } => None,
+    }
+}

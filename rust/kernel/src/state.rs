@@ -1,0 +1,149 @@
+//! The whole state of a kernel, and how its tables are reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agentos_abi::{Action, CapabilityId, Cost, Grant, Pid, Recovery, RequestId, TicketId};
+
+use crate::process::Process;
+use crate::queue::Lane;
+use crate::table::Table;
+
+/// One capability: who holds it, where it came from, what was derived from it, what it carries now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Capability {
+    pub(crate) owner: Pid,
+    pub(crate) from: Option<CapabilityId>,
+    pub(crate) derived: BTreeSet<CapabilityId>,
+    pub(crate) grant: Grant,
+    pub(crate) tickets: BTreeSet<TicketId>,
+}
+
+/// An effect under way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) pid: Pid,
+    pub(crate) key: String,
+    pub(crate) action: Action,
+    /// What its completion releases up the tree.
+    pub(crate) reserved: Cost,
+    pub(crate) progress: Cost,
+    pub(crate) parent: Option<TicketId>,
+    /// The lane whose place it takes, and the group it counts for.
+    pub(crate) place: Option<(String, Pid)>,
+    pub(crate) recovery: Recovery,
+    pub(crate) client: bool,
+    pub(crate) cancelling: bool,
+    /// When it is taken for lost: its holder was asked to stop, or is gone.
+    pub(crate) expires_us: Option<u64>,
+    pub(crate) by: Vec<CapabilityId>,
+    pub(crate) child: Option<Pid>,
+}
+
+/// A request in the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) pid: Pid,
+    pub(crate) key: String,
+    pub(crate) action: Action,
+    pub(crate) estimate: Cost,
+    pub(crate) parent: Option<TicketId>,
+    pub(crate) lane: Option<String>,
+    pub(crate) recovery: Recovery,
+    pub(crate) deadline_us: Option<u64>,
+    pub(crate) client: bool,
+    /// Its group and its place in the group's queue.
+    pub(crate) group: Pid,
+    pub(crate) turn: u64,
+}
+
+/// Everything the kernel knows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub(crate) now_us: u64,
+    pub(crate) epoch: u64,
+    pub(crate) root: Option<Pid>,
+    pub(crate) processes: Table<Process>,
+    pub(crate) capabilities: Table<Capability>,
+    pub(crate) tickets: Table<Ticket>,
+    pub(crate) requests: Table<Waiting>,
+    pub(crate) lanes: BTreeMap<String, Lane>,
+    /// The turn of the next request that queues.
+    pub(crate) turn: u64,
+    pub(crate) deadlines: BTreeSet<(u64, RequestId)>,
+    pub(crate) expiries: BTreeSet<(u64, TicketId)>,
+    pub(crate) closing: BTreeSet<Pid>,
+    /// Something was released or queued since the queues were last looked at.
+    pub(crate) stirred: bool,
+    pub(crate) records: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl State {
+    pub(crate) fn process(&self, pid: Pid) -> Option<&Process> {
+        self.processes.get((pid.index(), pid.generation()))
+    }
+
+    pub(crate) fn process_mut(&mut self, pid: Pid) -> Option<&mut Process> {
+        self.processes.get_mut((pid.index(), pid.generation()))
+    }
+
+    pub(crate) fn capability(&self, id: CapabilityId) -> Option<&Capability> {
+        self.capabilities.get((id.index(), id.generation()))
+    }
+
+    pub(crate) fn capability_mut(&mut self, id: CapabilityId) -> Option<&mut Capability> {
+        self.capabilities.get_mut((id.index(), id.generation()))
+    }
+
+    pub(crate) fn ticket(&self, id: TicketId) -> Option<&Ticket> {
+        self.tickets.get((id.index(), id.generation()))
+    }
+
+    pub(crate) fn ticket_mut(&mut self, id: TicketId) -> Option<&mut Ticket> {
+        self.tickets.get_mut((id.index(), id.generation()))
+    }
+
+    pub(crate) fn request(&self, id: RequestId) -> Option<&Waiting> {
+        self.requests.get((id.index(), id.generation()))
+    }
+
+    /// `pid` and its ancestors, nearest first.
+    pub(crate) fn lineage(&self, pid: Pid) -> Vec<Pid> {
+        let mut lineage = Vec::new();
+        let mut next = Some(pid);
+        while let Some(pid) = next {
+            lineage.push(pid);
+            next = self.process(pid).and_then(|process| process.parent);
+        }
+        lineage
+    }
+
+    /// The nearest process at or above `pid` that heads a scheduling group.
+    pub(crate) fn group_of(&self, pid: Pid) -> Pid {
+        let heads = |pid: &Pid| self.process(*pid).is_some_and(|process| process.group.is_some());
+        self.lineage(pid).into_iter().find(heads).unwrap_or(pid)
+    }
+
+    /// `capability` and everything derived from it.
+    pub(crate) fn derivations(&self, capability: CapabilityId) -> Vec<CapabilityId> {
+        let mut subtree = vec![capability];
+        let mut at = 0;
+        while let Some(&next) = subtree.get(at) {
+            if let Some(row) = self.capability(next) {
+                subtree.extend(row.derived.iter().copied());
+            }
+            at += 1;
+        }
+        subtree
+    }
+
+    /// When time next matters (UTC microseconds): the daemon calls `Tick` then.
+    #[must_use]
+    pub fn next_deadline_us(&self) -> Option<u64> {
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        match (deadline, expiry) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
