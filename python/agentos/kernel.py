@@ -1,0 +1,519 @@
+"""The façade of the kernel: the only module that imports `_kernel`.
+
+`Kernel` is the live one, inside the daemon or in memory; `ReadOnlyKernel` shows a home's state without a
+daemon. INVARIANT: what a caller may act on is returned only once its entry and all earlier ones are
+durable (class `pure` excepted).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentos import _kernel
+from agentos.errors import BudgetExceeded, Denied, InternalError
+from agentos.messages import (
+    AnyAction,
+    AnyDecision,
+    AnyEvent,
+    AnyReply,
+    AnyScope,
+    Ask,
+    Call,
+    CancelCall,
+    CancelEvent,
+    ChildSpec,
+    CompleteCall,
+    Cost,
+    DecidedEvent,
+    DecidedReply,
+    Deny,
+    EpochCall,
+    EpochReply,
+    ExitCall,
+    ExitStatus,
+    ExtendCall,
+    Go,
+    Grant,
+    GroupSpec,
+    LaneCall,
+    Limit,
+    Outcome,
+    Pid,
+    ProcessView,
+    ProgressCall,
+    PutCall,
+    Recovery,
+    Refusal,
+    RefusedReply,
+    RequestCall,
+    RequestId,
+    Scope,
+    SignalCall,
+    SignalName,
+    SpawnAction,
+    StateEvent,
+    TickCall,
+    TicketId,
+    Wait,
+    WithdrawCall,
+)
+
+if TYPE_CHECKING:
+    import trio
+
+_ENCODER = msgspec.json.Encoder()
+_REPLY = msgspec.json.Decoder(AnyReply)
+_EVENT = msgspec.json.Decoder(AnyEvent)
+_PROCESSES = msgspec.json.Decoder(list[ProcessView])
+
+
+def refused(refusal: Refusal) -> Denied | BudgetExceeded:
+    """The exception that a refusal is raised as."""
+    if refusal.stage == "budget":
+        return BudgetExceeded(refusal.message, hint="raise the budget, or ask for less")
+    return Denied(refusal.message, stage=refusal.stage, name=refusal.name)
+
+
+class ReadOnlyKernel:
+    """What readers need of a home's state: processes, records, blobs and streams."""
+
+    def __init__(self, native: _kernel.Kernel | _kernel.KernelReader) -> None:
+        self._native = native
+
+    @classmethod
+    def load(cls, database: FilePath) -> ReadOnlyKernel:
+        """Replays the journal at `database`, without a lock. Raises JournalError where it is damaged."""
+        return cls(_kernel.KernelReader(str(database)))
+
+    def processes(self) -> list[ProcessView]:
+        """Every process that the table holds."""
+        return _PROCESSES.decode(self._native.processes())
+
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """All records of `kind` by id."""
+        return {key: msgspec.json.decode(body) for key, body in self._native.records(kind).items()}
+
+    def record(self, kind: str, id: str) -> dict[str, Any] | None:
+        """One record, or None."""
+        body = self._native.record(kind, id)
+        return None if body is None else msgspec.json.decode(body)
+
+    def blob(self, digest: str) -> bytes | None:
+        """The blob with this SHA-256 (hex), or None where there is none (any more)."""
+        return self._native.blob(digest)
+
+    def stream(self, name: str, offset: int = 0, limit: int = 1 << 20) -> bytes:
+        """Up to `limit` bytes of the output stream `name` from byte `offset`."""
+        return self._native.stream(name, offset, limit)
+
+    def name(self, kind: str, number: int) -> str:
+        """The public name of an identifier (`p-…`, `t-…`): a digest with the home's random id."""
+        home = self.record("home", "id") or {"id": ""}
+        return _kernel.public_name(home["id"], kind, number)
+
+    def pid(self, name: str) -> Pid | None:
+        """The process that a public name, or a unique prefix of one, means."""
+        found = [row.pid for row in self.processes() if self.name("p", row.pid).startswith(name)]
+        return found[0] if len(found) == 1 else None
+
+
+@dataclass(eq=False)
+class Ticket:
+    """The right to perform one effect. `cancelled` is set when the performer must stop."""
+
+    id: TicketId
+    pid: Pid
+    action: AnyAction
+    child: Pid | None
+    cancelled: trio.Event
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A spawned process and the ticket that its exit completes."""
+
+    pid: Pid
+    ticket: TicketId
+
+
+@dataclass
+class _Waiter:
+    event: trio.Event
+    decision: AnyDecision | None = None
+
+
+@dataclass
+class _Durability:
+    """Who waits for which sequence number."""
+
+    reached: int = 0
+    waiting: list[tuple[int, int, trio.Event]] = field(default_factory=list)
+    order: int = 0
+
+
+class Kernel(ReadOnlyKernel):
+    """The live kernel of a home, or a private one in memory. Made by `open_kernel`."""
+
+    def __init__(self, native: _kernel.Kernel, clock: Callable[[], int] | None = None) -> None:
+        super().__init__(native)
+        self._kernel = native
+        self._clock = clock
+        self._durable = _Durability()
+        self._waiters: dict[RequestId, _Waiter] = {}
+        self._tickets: dict[TicketId, Ticket] = {}
+        self._deadline_us: int | None = None
+        self._deadline_moved: trio.Event | None = None
+        self._exits: dict[Pid, trio.Event] = {}
+        self._failure: Exception | None = None
+        self._counter = 0
+        self.watchers: list[Callable[[AnyEvent], None]] = []
+        """Called with every event, in order; must not block."""
+
+    # --- the calls ----------------------------------------------------------------------------------------
+
+    async def epoch(self) -> int:
+        """Takes over: settles what the last daemon held. Returns the new epoch."""
+        reply = self._call(EpochCall())
+        await self.wait_durable()
+        assert isinstance(reply, EpochReply)
+        if self.record("home", "id") is None:
+            await self.put("home", "id", {"id": _kernel.random_id()})
+        return reply.epoch
+
+    @property
+    def root(self) -> Pid:
+        """The process of the home itself."""
+        root = self._kernel.root()
+        if root is None:
+            raise InternalError("the kernel has no root before its first epoch")
+        return root
+
+    async def request(
+        self,
+        pid: Pid,
+        action: AnyAction,
+        *,
+        key: str,
+        estimate: Cost = Cost(),  # noqa: B008 — immutable
+        parent: TicketId | None = None,
+        lane: str | None = None,
+        recovery: Recovery = "repeatable",
+        deadline_us: int | None = None,
+        client: bool = False,
+    ) -> Ticket:
+        """Asks to perform `action`; returns the ticket once the decision is *go*.
+
+        Waits while the decision is *wait*; a cancelled wait withdraws the request. Raises Denied or
+        BudgetExceeded. `estimate` is reserved up the tree until the ticket is completed.
+        """
+        import trio
+
+        call = RequestCall(
+            pid=pid,
+            key=key,
+            action=action,
+            estimate=estimate,
+            parent=parent,
+            lane=lane,
+            recovery=recovery,
+            deadline_us=deadline_us,
+            client=client,
+        )
+        reply = self._call(call)
+        if isinstance(reply, RefusedReply):
+            raise refused(reply.refusal)
+        assert isinstance(reply, DecidedReply)
+        decision = reply.decision
+        if isinstance(decision, Wait):
+            decision = await self._decided(decision.request)
+        if isinstance(decision, Deny):
+            await self.wait_durable()
+            raise refused(decision.refusal)
+        if isinstance(decision, Ask):
+            raise Denied(decision.refusal.message, stage=decision.refusal.stage, name=decision.refusal.name)
+        assert isinstance(decision, Go)
+        ticket = self._tickets.get(decision.ticket)
+        if ticket is None:
+            ticket = Ticket(decision.ticket, pid, action, decision.child, trio.Event())
+            self._tickets[ticket.id] = ticket
+        if recovery != "pure":
+            await self._durable_or_abandon(ticket)
+        return ticket
+
+    async def spawn(
+        self,
+        parent: Pid,
+        name: str,
+        *,
+        key: str,
+        grants: Sequence[AnyScope | Grant] = (),
+        budget: Limit = Limit(),  # noqa: B008 — immutable
+        group: GroupSpec | None = None,
+        lane: str | None = None,
+    ) -> Child:
+        """Starts a child process with the meet of `grants` and what `parent` holds.
+
+        With `lane` it waits for a place in its parent's group, and holds it until its exit.
+        """
+        wanted = [grant if isinstance(grant, Grant) else Grant(scope=grant) for grant in grants]
+        spec = ChildSpec(name=name, grants=wanted, budget=budget, group=group)
+        ticket = await self.request(parent, SpawnAction(child=spec), key=key, lane=lane)
+        assert ticket.child is not None
+        return Child(ticket.child, ticket.id)
+
+    async def complete(self, ticket: Ticket | TicketId, outcome: Outcome, cost: Cost = Cost()) -> None:  # noqa: B008
+        """Reports that the effect is over; durable when it returns. A repeat changes nothing."""
+        number = ticket.id if isinstance(ticket, Ticket) else ticket
+        self._done(self._call(CompleteCall(ticket=number, outcome=outcome, cost=cost)))
+        self._tickets.pop(number, None)
+        await self.wait_durable()
+
+    async def progress(self, ticket: Ticket | TicketId, cost: Cost) -> None:
+        """Reports the cost so far; raises BudgetExceeded beyond the reservation."""
+        number = ticket.id if isinstance(ticket, Ticket) else ticket
+        self._done(self._call(ProgressCall(ticket=number, cost=cost)))
+
+    async def extend(self, ticket: Ticket | TicketId, estimate: Cost) -> None:
+        """Reserves `estimate` more; raises BudgetExceeded where there is no room now."""
+        number = ticket.id if isinstance(ticket, Ticket) else ticket
+        self._done(self._call(ExtendCall(ticket=number, estimate=estimate)))
+        await self.wait_durable()
+
+    async def cancel(self, ticket: Ticket | TicketId) -> None:
+        """Asks the performer, and those it acts through, to stop."""
+        number = ticket.id if isinstance(ticket, Ticket) else ticket
+        self._done(self._call(CancelCall(ticket=number)))
+        await self.wait_durable()
+
+    async def exit(self, pid: Pid, status: ExitStatus) -> None:
+        """Ends a process: its tickets are cancelled, its children killed, then it is gone."""
+        self._done(self._call(ExitCall(pid=pid, status=status)))
+        await self.wait_durable()
+
+    async def signal(self, pid: Pid, signal: SignalName, *, by: Pid | None = None) -> None:
+        """Signals a process in the name of `by` (default: the root)."""
+        self._done(self._call(SignalCall(by=self.root if by is None else by, pid=pid, signal=signal)))
+        await self.wait_durable()
+
+    async def lane(self, lane: str, capacity: int) -> None:
+        """Sets how many tickets `lane` admits at once."""
+        self._done(self._call(LaneCall(lane=lane, capacity=capacity)))
+        await self.wait_durable()
+
+    async def put(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        """Writes a durable record (JSON of at most 3,584 bytes with its names); the last write wins."""
+        self.put_nowait(kind, id, body)
+        await self.wait_durable()
+
+    def put_nowait(self, kind: str, id: str, body: Mapping[str, Any]) -> None:
+        """Like `put`, but durable only with the next `wait_durable`."""
+        text = _ENCODER.encode(body).decode()
+        self._done(self._call(PutCall(kind=kind, id=id, body=text)))
+
+    async def blob_put(self, data: bytes) -> str:
+        """Stores `data` beside the chain; returns its SHA-256 (hex). Durable with the next entry."""
+        return self._kernel.put_blob(data)
+
+    async def stream_append(self, stream: str, data: bytes) -> None:
+        """Appends to an output stream beside the chain; on disk within a second."""
+        self._kernel.append_stream(stream, data)
+
+    def new_id(self, kind: str) -> str:
+        """A short public id (`b-…`), unique in this home."""
+        self._counter += 1
+        return _kernel.public_name(_kernel.random_id(), kind, self._counter)
+
+    async def wait_exited(self, pid: Pid) -> None:
+        """Returns once `pid` has exited."""
+        import trio
+
+        if any(row.pid == pid and row.state != "exited" for row in self.processes()):
+            await self._exits.setdefault(pid, trio.Event()).wait()
+
+    # --- durability and wake-ups --------------------------------------------------------------------------
+
+    async def wait_durable(self) -> None:
+        """Returns once everything decided so far is on disk. Raises JournalError where it cannot be."""
+        import trio
+
+        sequence = self._kernel.appended()
+        if self._failure is not None:
+            raise self._failure
+        if sequence <= self._durable.reached:
+            return
+        event = trio.Event()
+        self._durable.order += 1
+        heapq.heappush(self._durable.waiting, (sequence, self._durable.order, event))
+        await event.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _call(self, call: Call) -> AnyReply:
+        if self._failure is not None:
+            raise self._failure
+        now_us = None if self._clock is None else self._clock()
+        reply, self._deadline_us = self._kernel.call(_ENCODER.encode(call), now_us)
+        if self._deadline_moved is not None:
+            self._deadline_moved.set()
+        return _REPLY.decode(reply)
+
+    @staticmethod
+    def _done(reply: AnyReply) -> None:
+        if isinstance(reply, RefusedReply):
+            raise refused(reply.refusal)
+
+    async def _decided(self, request: RequestId) -> AnyDecision:
+        import trio
+
+        waiter = self._waiters[request] = _Waiter(trio.Event())
+        try:
+            await waiter.event.wait()
+        except trio.Cancelled:
+            if waiter.decision is None:
+                self._call(WithdrawCall(request=request))
+            elif isinstance(waiter.decision, Go):
+                self._abandon(waiter.decision)
+            raise
+        finally:
+            self._waiters.pop(request, None)
+        if self._failure is not None:
+            raise self._failure
+        assert waiter.decision is not None
+        return waiter.decision
+
+    def _abandon(self, go: Go) -> None:
+        """Gives back a ticket whose asker was cancelled before it could act on it."""
+        if go.child is not None:
+            self._call(ExitCall(pid=go.child, status="cancelled"))
+        else:
+            self._call(CompleteCall(ticket=go.ticket, outcome="cancelled"))
+
+    async def _durable_or_abandon(self, ticket: Ticket) -> None:
+        import trio
+
+        try:
+            await self.wait_durable()
+        except trio.Cancelled:
+            self._tickets.pop(ticket.id, None)
+            self._abandon(Go(ticket=ticket.id, child=ticket.child))
+            raise
+
+    def _drain(self) -> None:
+        """Takes what has become durable and hands it to whom it concerns."""
+        try:
+            reached, events = self._kernel.drain()
+        except Exception as failure:
+            self._fail(failure)
+            return
+        self._durable.reached = reached
+        waiting = self._durable.waiting
+        while waiting and waiting[0][0] <= reached:
+            heapq.heappop(waiting)[2].set()
+        for raw in events:
+            self._deliver(_EVENT.decode(raw))
+
+    def _deliver(self, event: AnyEvent) -> None:
+        if isinstance(event, DecidedEvent):
+            waiter = self._waiters.get(event.request)
+            if waiter is not None:
+                waiter.decision = event.decision
+                waiter.event.set()
+        elif isinstance(event, CancelEvent):
+            ticket = self._tickets.get(event.ticket)
+            if ticket is not None:
+                ticket.cancelled.set()
+        elif isinstance(event, StateEvent) and event.state.state == "exited":
+            exited = self._exits.pop(event.pid, None)
+            if exited is not None:
+                exited.set()
+        for watcher in list(self.watchers):
+            watcher(event)
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = failure
+        while self._durable.waiting:
+            heapq.heappop(self._durable.waiting)[2].set()
+        for waiter in self._waiters.values():
+            waiter.event.set()
+
+    async def _pump(self) -> None:
+        import trio
+
+        while self._failure is None:
+            await trio.lowlevel.wait_readable(self._kernel.fileno())
+            self._drain()
+
+    async def _keep_time(self) -> None:
+        """Calls `tick` when the kernel's next deadline comes."""
+        import trio
+
+        while self._failure is None:
+            self._deadline_moved = trio.Event()
+            delay = math.inf
+            if self._deadline_us is not None:
+                now_us = self._kernel.now_us() if self._clock is None else self._clock()
+                delay = max(0.0, (self._deadline_us - now_us) / 1e6)
+            with trio.move_on_after(delay) as scope:
+                await self._deadline_moved.wait()
+            if scope.cancelled_caught:
+                self._call(TickCall())
+
+    def close(self) -> None:
+        """Flushes and closes the journal."""
+        self._kernel.close()
+
+
+@asynccontextmanager
+async def open_kernel(
+    database: FilePath | None, *, clock: Callable[[], int] | None = None
+) -> AsyncIterator[Kernel]:
+    """Opens the journal at `database` (None: in memory), recovers the state and keeps it going.
+
+    `clock` gives UTC microseconds (tests); default is the system's. Raises JournalError where the journal
+    is damaged or of a newer version.
+    """
+    import trio
+
+    native = await trio.to_thread.run_sync(_kernel.Kernel, None if database is None else str(database))
+    kernel = Kernel(native, clock)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel._pump)
+            nursery.start_soon(kernel._keep_time)
+            yield kernel
+            nursery.cancel_scope.cancel()
+    finally:
+        kernel.close()
+
+
+def audit_entries(database: FilePath, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+    """Up to `limit` journal entries after sequence number `after`, oldest first."""
+    return [msgspec.json.decode(raw) for raw in _kernel.audit_entries(str(database), after, limit)]
+
+
+def audit_verify(database: FilePath) -> dict[str, Any]:
+    """Checks the hash chain: `{"ok", "entries", "head", "first_bad"}`."""
+    result: dict[str, Any] = msgspec.json.decode(_kernel.audit_verify(str(database)))
+    return result
+
+
+__all__ = [
+    "Child",
+    "Kernel",
+    "ReadOnlyKernel",
+    "Scope",
+    "Ticket",
+    "audit_entries",
+    "audit_verify",
+    "open_kernel",
+    "refused",
+]
