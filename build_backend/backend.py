@@ -17,6 +17,13 @@ SCRIPTS = ROOT / "build_backend" / "data" / "scripts"
 RUNNER = "agentos-runner"
 
 
+def _find_maturin() -> None:
+    """Without build isolation maturin lies beside the interpreter, which need not be on `PATH`."""
+    if shutil.which("maturin") is None:
+        beside = str(Path(sys.executable).parent)
+        os.environ["PATH"] = beside + os.pathsep + os.environ.get("PATH", "")
+
+
 def _require_cargo() -> None:
     if shutil.which("cargo") is None:
         sys.exit("agentos: `cargo` was not found; install a Rust toolchain (https://rustup.rs) and try again")
@@ -24,7 +31,7 @@ def _require_cargo() -> None:
 
 def _build_runner() -> None:
     _require_cargo()
-    subprocess.run(["cargo", "build", "--release", "--locked", "-p", RUNNER], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "-p", RUNNER], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     SCRIPTS.mkdir(parents=True, exist_ok=True)
     # A running daemon may execute the old file: replace it, never write into it.
@@ -44,6 +51,7 @@ get_requires_for_build_sdist = get_requires_for_build_wheel
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
     import maturin
 
+    _find_maturin()
     _require_cargo()
     SCRIPTS.mkdir(parents=True, exist_ok=True)
     return maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
@@ -55,6 +63,7 @@ prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     import maturin
 
+    _find_maturin()
     _build_runner()
     return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
 
@@ -62,6 +71,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
     import maturin
 
+    _find_maturin()
     _build_runner()
     return maturin.build_editable(wheel_directory, config_settings, metadata_directory)
 
@@ -69,4 +79,5 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 def build_sdist(sdist_directory, config_settings=None):
     import maturin
 
+    _find_maturin()
     return maturin.build_sdist(sdist_directory, config_settings)
