@@ -1,0 +1,328 @@
+//! What is queued for the writer, and what everybody knows of its progress.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{MAX_ENTRY, chain::Hash, error::JournalError};
+
+/// How long stream output and lone blobs may wait for a commit that entries cause.
+const LAZY: Duration = Duration::from_secs(1);
+/// So much stream output does not wait.
+const LAZY_BYTES: usize = 1 << 20;
+/// How often a full disk is looked at again.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// One thing to do, in order.
+pub(crate) enum Work {
+    Entry(Vec<u8>),
+    Blob(Hash, Vec<u8>),
+    DeleteBlob(Hash),
+    DeleteStream(String),
+}
+
+/// Everything that was queued when the writer came: one transaction.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) work: Vec<Work>,
+    /// Output of streams, done after `work`: a deletion in it came first.
+    pub(crate) streams: BTreeMap<String, Vec<u8>>,
+    /// The last entry of the batch, or of an earlier one when it has none.
+    pub(crate) last: u64,
+    flush: u64,
+}
+
+pub(crate) enum Next {
+    Batch(Batch),
+    /// Nothing to do but to look whether there is disk space again.
+    Recheck,
+    Closed,
+}
+
+type Notify = Box<dyn Fn() + Send + Sync>;
+
+/// Shared by callers and the writer thread.
+pub(crate) struct Shared {
+    queue: Mutex<Queue>,
+    /// The writer waits here for work.
+    work: Condvar,
+    /// Callers wait here for a commit.
+    done: Condvar,
+    durable: AtomicU64,
+    low_disk: AtomicBool,
+    notify: Mutex<Vec<Notify>>,
+}
+
+struct Queue {
+    batch: Batch,
+    lazy_bytes: usize,
+    /// When the oldest thing that can wait was queued.
+    lazy_since: Option<Instant>,
+    urgent: bool,
+    flushed: u64,
+    closing: bool,
+    failure: Option<JournalError>,
+}
+
+impl Queue {
+    fn admit(&self) -> Result<(), JournalError> {
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None if self.closing => Err(JournalError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// How long the writer may sleep; `None` for until it is woken.
+    fn patience(&self, low_disk: bool) -> Option<Duration> {
+        let lazy = self.lazy_since.map(|since| LAZY.saturating_sub(since.elapsed()));
+        let recheck = low_disk.then_some(RECHECK);
+        lazy.into_iter().chain(recheck).min()
+    }
+
+    fn is_due(&self) -> bool {
+        let overdue = self.lazy_since.is_some_and(|since| since.elapsed() >= LAZY);
+        self.urgent || overdue || self.lazy_bytes >= LAZY_BYTES || (self.closing && self.lazy_since.is_some())
+    }
+
+    fn take(&mut self) -> Batch {
+        self.lazy_bytes = 0;
+        self.lazy_since = None;
+        self.urgent = false;
+        let next = Batch { last: self.batch.last, flush: self.batch.flush, ..Batch::default() };
+        mem::replace(&mut self.batch, next)
+    }
+
+    fn put_off(&mut self, bytes: usize) {
+        self.lazy_bytes = self.lazy_bytes.saturating_add(bytes);
+        self.lazy_since.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Shared {
+    /// `last` is the last entry that is durable already.
+    pub(crate) fn new(last: u64, low_disk: bool) -> Shared {
+        let batch = Batch { last, ..Batch::default() };
+        Shared {
+            queue: Mutex::new(Queue {
+                batch,
+                lazy_bytes: 0,
+                lazy_since: None,
+                urgent: false,
+                flushed: 0,
+                closing: false,
+                failure: None,
+            }),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            durable: AtomicU64::new(last),
+            low_disk: AtomicBool::new(low_disk),
+            notify: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn low_disk(&self) -> bool {
+        self.low_disk.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_low_disk(&self, low: bool) {
+        self.low_disk.store(low, Ordering::Release);
+    }
+
+    pub(crate) fn failure(&self) -> Option<JournalError> {
+        self.queue().failure.clone()
+    }
+
+    pub(crate) fn on_commit(&self, notify: Notify) {
+        lock(&self.notify).push(notify);
+    }
+
+    /// Queues entries; all or none. Returns the number of the last one.
+    pub(crate) fn append(&self, entries: Vec<Vec<u8>>) -> Result<u64, JournalError> {
+        if let Some(long) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
+            return Err(JournalError::EntryTooLong { length: long.len(), limit: MAX_ENTRY });
+        }
+        let mut queue = self.queue();
+        queue.admit()?;
+        if entries.is_empty() {
+            return Ok(queue.batch.last);
+        }
+        queue.batch.last = queue.batch.last.saturating_add(entries.len() as u64);
+        let last = queue.batch.last;
+        queue.batch.work.extend(entries.into_iter().map(Work::Entry));
+        self.wake(queue);
+        Ok(last)
+    }
+
+    /// Queues a blob: durable no later than entries that are queued after it, and within a second.
+    pub(crate) fn put_blob(&self, digest: Hash, bytes: Vec<u8>) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        queue.admit()?;
+        queue.put_off(bytes.len());
+        queue.batch.work.push(Work::Blob(digest, bytes));
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Queues output of a stream: durable with the next commit, and within a second.
+    pub(crate) fn append_stream(&self, stream: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        queue.admit()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        queue.put_off(bytes.len());
+        match queue.batch.streams.get_mut(stream) {
+            Some(buffer) => buffer.extend_from_slice(bytes),
+            None => {
+                queue.batch.streams.insert(stream.to_owned(), bytes.to_vec());
+            }
+        }
+        self.work.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn delete_blob(&self, digest: Hash) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        queue.admit()?;
+        queue.batch.work.push(Work::DeleteBlob(digest));
+        self.wake(queue);
+        Ok(())
+    }
+
+    pub(crate) fn delete_stream(&self, stream: &str) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        queue.admit()?;
+        queue.batch.streams.remove(stream);
+        queue.batch.work.push(Work::DeleteStream(stream.to_owned()));
+        self.wake(queue);
+        Ok(())
+    }
+
+    /// Waits until entry `seq` is durable.
+    pub(crate) fn wait_durable(&self, seq: u64) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        if seq > queue.batch.last {
+            return Err(JournalError::NeverQueued { seq, last: queue.batch.last });
+        }
+        while self.durable() < seq {
+            if let Some(failure) = &queue.failure {
+                return Err(failure.clone());
+            }
+            queue = wait(&self.done, queue);
+        }
+        Ok(())
+    }
+
+    /// Commits everything that is queued now, and waits for it.
+    pub(crate) fn flush(&self) -> Result<(), JournalError> {
+        let mut queue = self.queue();
+        queue.admit()?;
+        let batch = &queue.batch;
+        if batch.work.is_empty()
+            && batch.streams.is_empty()
+            && batch.flush == queue.flushed
+            && self.durable() == batch.last
+        {
+            return Ok(());
+        }
+        queue.batch.flush = queue.batch.flush.saturating_add(1);
+        let mine = queue.batch.flush;
+        queue.urgent = true;
+        self.work.notify_one();
+        while queue.flushed < mine {
+            if let Some(failure) = &queue.failure {
+                return Err(failure.clone());
+            }
+            queue = wait(&self.done, queue);
+        }
+        Ok(())
+    }
+
+    /// Refuses new work; the writer ends once it has done the rest.
+    pub(crate) fn close(&self) {
+        self.queue().closing = true;
+        self.work.notify_one();
+    }
+
+    /// For the writer: sleeps until there is something to do.
+    pub(crate) fn next(&self) -> Next {
+        let mut queue = self.queue();
+        loop {
+            if queue.is_due() {
+                return Next::Batch(queue.take());
+            }
+            if queue.closing {
+                return Next::Closed;
+            }
+            queue = match queue.patience(self.low_disk()) {
+                None => wait(&self.work, queue),
+                Some(patience) => {
+                    let waited = self.work.wait_timeout(queue, patience);
+                    let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if timeout.timed_out() && self.low_disk() && !queue.is_due() {
+                        return Next::Recheck;
+                    }
+                    queue
+                }
+            };
+        }
+    }
+
+    /// For the writer: what it took is durable.
+    pub(crate) fn committed(&self, last: u64, flush: u64) {
+        let mut queue = self.queue();
+        self.durable.store(last, Ordering::Release);
+        queue.flushed = flush;
+        drop(queue);
+        self.done.notify_all();
+        self.tell();
+    }
+
+    /// For the writer: it cannot go on. The first failure stays.
+    pub(crate) fn fail(&self, failure: JournalError) {
+        self.queue().failure.get_or_insert(failure);
+        self.done.notify_all();
+        self.tell();
+    }
+
+    /// Calls everybody who wants to hear of progress.
+    pub(crate) fn tell(&self) {
+        lock(&self.notify).iter().for_each(|notify| notify());
+    }
+
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        queue.urgent = true;
+        drop(queue);
+        self.work.notify_one();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+}
+
+impl Batch {
+    pub(crate) fn flush(&self) -> u64 {
+        self.flush
+    }
+}
+
+/// A lock whose holder panicked guards data that is whole still: each change of it is one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait<'a>(condition: &Condvar, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    condition.wait(queue).unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,155 @@
+//! Recovery: walking the chain from its start, checking each link, in bounded memory.
+
+use crate::{
+    MAX_ENTRY,
+    chain::{Hash, Head},
+    error::JournalError,
+    reader::{Reader, StoredEntry},
+    verify::FirstBad,
+};
+
+/// How many entries are read at a time: at most a mebibyte.
+const PAGE: usize = 256;
+
+/// What the journal held when it was opened.
+pub struct Recovery {
+    /// The last entry's number; 0 for a new journal.
+    pub last: u64,
+    /// The last entry's hash.
+    pub head: Hash,
+    pub(crate) reader: Reader,
+}
+
+impl Recovery {
+    /// Gives every entry to `apply`, in order, each after its place in the chain was checked.
+    ///
+    /// Replay before the first append: until then nothing is written, so a journal that turns out to be
+    /// damaged stays as it was found.
+    ///
+    /// # Errors
+    /// What `apply` returns; `Corrupt` at the first entry that does not hold; `Io`.
+    pub fn replay<E: From<JournalError>>(
+        &self,
+        apply: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.reader.replay(apply)
+    }
+
+    /// Like `replay`, with each entry's format between its number and its bytes.
+    ///
+    /// # Errors
+    /// As for `replay`.
+    pub fn replay_versions<E: From<JournalError>>(
+        &self,
+        apply: impl FnMut(u64, u16, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.reader.replay_versions(apply)
+    }
+}
+
+/// Why a walk along the chain ended early.
+pub(crate) enum Stop<E> {
+    Bad(FirstBad),
+    Failed(JournalError),
+    Visitor(E),
+}
+
+pub(crate) fn replay<E: From<JournalError>>(
+    reader: &Reader,
+    mut apply: impl FnMut(u64, u16, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    match walk(reader, |entry| apply(entry.seq, entry.version, &entry.bytes)) {
+        Ok(_) => Ok(()),
+        Err(Stop::Bad(bad)) => Err(reader.blame().corrupt(Some(bad.seq), bad.reason).into()),
+        Err(Stop::Failed(error)) => Err(error.into()),
+        Err(Stop::Visitor(error)) => Err(error),
+    }
+}
+
+/// Visits every entry up to the head as it is now, each after its link was checked.
+pub(crate) fn walk<E>(
+    reader: &Reader,
+    mut visit: impl FnMut(&StoredEntry) -> Result<(), E>,
+) -> Result<Head, Stop<E>> {
+    let head = reader.head().map_err(Stop::Failed)?;
+    let mut end = Head::default();
+    let mut size = PAGE;
+    while end.seq < head.seq {
+        let limit = usize::try_from(head.seq - end.seq).map_or(size, |left| left.min(size));
+        let page = match reader.entries(end.seq, limit) {
+            // The damage is somewhere in this page: go on one by one, to name the entry.
+            Err(JournalError::Corrupt { .. }) if size > 1 => {
+                size = 1;
+                continue;
+            }
+            page => page.map_err(|error| damaged_after(end.seq, error))?,
+        };
+        if page.is_empty() {
+            return Err(missing(end.seq + 1, head.seq, true));
+        }
+        for entry in page {
+            end = check(&end, &head, &entry)?;
+            visit(&entry).map_err(Stop::Visitor)?;
+        }
+    }
+    if end.hash != head.hash {
+        return bad(end.seq, "the anchored head names another hash");
+    }
+    beyond(reader, &head)
+}
+
+/// Checks that `entry` is the next one after `end`.
+fn check<E>(end: &Head, head: &Head, entry: &StoredEntry) -> Result<Head, Stop<E>> {
+    let seq = end.seq + 1;
+    if entry.seq != seq {
+        // Beyond the head there may be anything: what counts is what lacks before it.
+        return Err(missing(seq, (entry.seq - 1).min(head.seq), false));
+    }
+    if entry.bytes.len() > MAX_ENTRY {
+        return bad(seq, "it is longer than an entry can be");
+    }
+    let hash = end.hash.next(seq, entry.version, &entry.bytes);
+    if hash != entry.hash {
+        return bad(
+            seq,
+            "its bytes are not those that were written here: it, or the one before, was changed or moved",
+        );
+    }
+    Ok(Head { seq, hash })
+}
+
+/// Nothing may lie beyond the head that was anchored, unless the head has moved on since.
+fn beyond<E>(reader: &Reader, head: &Head) -> Result<Head, Stop<E>> {
+    let more = reader.entries(head.seq, 1).map_err(|error| damaged_after(head.seq, error))?;
+    match more.first() {
+        Some(entry) if reader.head().map_err(Stop::Failed)?.seq <= head.seq => {
+            bad(entry.seq, "it lies beyond the anchored head")
+        }
+        _ => Ok(*head),
+    }
+}
+
+fn bad<T, E>(seq: u64, reason: &str) -> Result<T, Stop<E>> {
+    Err(Stop::Bad(FirstBad { seq, reason: reason.to_owned() }))
+}
+
+fn missing<E>(first: u64, last: u64, end: bool) -> Stop<E> {
+    let what = if first == last {
+        "it is missing".to_owned()
+    } else {
+        format!("entries {first} to {last} are missing")
+    };
+    let reason = if end { format!("{what}: the end was cut off") } else { what };
+    Stop::Bad(FirstBad { seq: first, reason })
+}
+
+/// Damage to the file itself is located by the last entry that could be read before it.
+fn damaged_after<E>(seq: u64, error: JournalError) -> Stop<E> {
+    match error {
+        JournalError::Corrupt { seq: None, reason, .. } => {
+            Stop::Bad(FirstBad { seq: seq + 1, reason: format!("the file is damaged here: {reason}") })
+        }
+        JournalError::Corrupt { seq: Some(seq), reason, .. } => Stop::Bad(FirstBad { seq, reason }),
+        error => Stop::Failed(error),
+    }
+}
