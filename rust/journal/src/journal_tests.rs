@@ -175,7 +175,9 @@ fn a_stream_reads_as_one_piece_from_anywhere() {
     }
     journal.append_stream("other", b"elsewhere".to_vec()).unwrap();
     assert_eq!(journal.stream_length("out").unwrap(), whole.len() as u64);
-    for (offset, limit) in [(0, 10), (6_999, 5), (65_530, 70_000), (199_990, 100), (200_000, 1), (9_999_999, 1)] {
+    for (offset, limit) in
+        [(0, 10), (6_999, 5), (65_530, 70_000), (199_990, 100), (200_000, 1), (9_999_999, 1)]
+    {
         let expected: Vec<u8> = whole.iter().skip(offset).take(limit).copied().collect();
         assert_eq!(journal.stream("out", offset as u64, limit).unwrap(), expected, "{offset} {limit}");
     }
