@@ -15,7 +15,7 @@ AgentOSError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AgentOSError(Exception):
@@ -110,3 +110,35 @@ class JournalError(InternalError):
     """The journal is damaged or cannot be written."""
 
     code = "journal"
+
+
+def to_dict(error: AgentOSError) -> dict[str, Any]:
+    """The error as the JSON of the contract, with what `from_dict` needs to raise it elsewhere."""
+    shown: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "where": error.where,
+        "hint": error.hint,
+    }
+    if isinstance(error, Denied):
+        shown |= {"stage": error.stage, "name": error.name}
+    return shown
+
+
+def from_dict(shown: dict[str, Any]) -> AgentOSError:
+    """The exception that `to_dict` described; an unknown code is an `InternalError`."""
+    known = {kind.code: kind for kind in (AgentOSError, *_descendants(AgentOSError))}
+    kind = known.get(shown.get("code", ""), InternalError)
+    if kind is AgentOSError:
+        kind = Failed
+    error: AgentOSError = kind(
+        str(shown.get("message", "")), where=shown.get("where"), hint=shown.get("hint")
+    )
+    if isinstance(error, Denied):
+        error.stage = shown.get("stage", error.stage)
+        error.name = shown.get("name", error.name)
+    return error
+
+
+def _descendants(kind: type[AgentOSError]) -> list[type[AgentOSError]]:
+    return [found for child in kind.__subclasses__() for found in (child, *_descendants(child))]

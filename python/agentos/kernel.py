@@ -93,13 +93,18 @@ class ReadOnlyKernel:
         """Replays the journal at `database`, without a lock. Raises JournalError where it is damaged."""
         return cls(_kernel.KernelReader(str(database)))
 
+    @classmethod
+    def empty(cls) -> ReadOnlyKernel:
+        """The state of a home that has none yet."""
+        return cls(_kernel.Kernel(None))
+
     def processes(self) -> list[ProcessView]:
         """Every process that the table holds."""
         return _PROCESSES.decode(self._native.processes())
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """All records of `kind` by id."""
-        return {key: msgspec.json.decode(body) for key, body in self._native.records(kind).items()}
+        return {key: msgspec.json.decode(body) for key, body in self._native.records(kind)}
 
     def record(self, kind: str, id: str) -> dict[str, Any] | None:
         """One record, or None."""

@@ -23,8 +23,8 @@ StateName = Literal["created", "ready", "running", "waiting", "suspended", "clos
 Rights = Literal["read", "write", "read_write"]
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all messages: immutable, keywords only, unknown fields refused."""
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all messages: immutable, unknown fields refused."""
 
 
 class Cost(Struct, omit_defaults=True):
@@ -126,9 +126,7 @@ class Publish(Scope, tag="publish"):
     reference: str
 
 
-AnyScope = (
-    Everything | Path | Host | Model | Tool | Exec | Spawn | Secret | Mailbox | Memory | Publish
-)
+AnyScope = Everything | Path | Host | Model | Tool | Exec | Spawn | Secret | Mailbox | Memory | Publish
 
 
 class Grant(Struct, omit_defaults=True):
@@ -279,10 +277,10 @@ class RequestCall(Call, tag="request"):
     pid: Pid
     key: str
     action: AnyAction
+    recovery: Recovery
     estimate: Cost = Cost()
     parent: TicketId | None = None
     lane: str | None = None
-    recovery: Recovery
     deadline_us: int | None = None
     client: bool = False
 

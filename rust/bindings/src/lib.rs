@@ -1,5 +1,22 @@
-//! The one extension module, `agentos._kernel`: thin and typed.
+//! The one extension module, `agentos._kernel`: thin and typed. Convert, call, convert back.
+
+mod audit;
+mod error;
+mod kernel;
+mod name;
+mod reader;
+mod wake;
+
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
-mod _kernel {}
+mod _kernel {
+    #[pymodule_export]
+    use crate::audit::{audit_entries, audit_verify};
+    #[pymodule_export]
+    use crate::kernel::Kernel;
+    #[pymodule_export]
+    use crate::name::{public_name, random_id};
+    #[pymodule_export]
+    use crate::reader::KernelReader;
+}

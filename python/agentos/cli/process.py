@@ -1,0 +1,54 @@
+"""`agentos ps | show | suspend | resume | cancel | kill`: the process table, and signals to its rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agentos.daemon.client import connect, read
+from agentos.home import Home
+
+if TYPE_CHECKING:
+    import argparse
+
+_COLUMNS = ("pid", "name", "state", "waiting_on", "spent_usd", "budget_usd", "since")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds this verb's arguments."""
+    verb = parser.get_default("verb")
+    if verb == "ps":
+        parser.add_argument("--all", action="store_true", help="also processes that have exited")
+    else:
+        parser.add_argument(
+            "pid", metavar="PID", help="a process id as `agentos ps` shows it, or the start of one"
+        )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the verb."""
+    home = Home.find()
+    if arguments.verb == "ps":
+        rows = read("process.list", {}, home)
+        shown = rows if arguments.all or arguments.json else [row for row in rows if row["state"] != "exited"]
+        _print(shown, as_json=arguments.json)
+    elif arguments.verb == "show":
+        row = read("process.show", {"pid": arguments.pid}, home)
+        print(json.dumps(row) if arguments.json else "\n".join(f"{key:<11} {row[key]}" for key in row))
+    else:
+        with connect(home) as daemon:
+            done = daemon.call("process.signal", {"pid": arguments.pid, "signal": arguments.verb})
+        print(json.dumps(done) if arguments.json else f"{done['pid']}: {done['signal']}")
+    return 0
+
+
+def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows))
+        return
+    cells = [[str(row[column] if row[column] is not None else "-") for column in _COLUMNS] for row in rows]
+    table = [[column.replace("_", " ") for column in _COLUMNS], *cells]
+    widths = [max(len(line[at]) for line in table) for at in range(len(_COLUMNS))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

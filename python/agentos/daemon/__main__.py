@@ -1,0 +1,65 @@
+"""`python -m agentos.daemon HOME`: started by the first command that acts, gone when nothing is left to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from agentos.errors import AgentOSError, to_dict
+from agentos.home import Home
+
+
+def _say(line: dict[str, object]) -> None:
+    """Tells the command that started us how it went, on the pipe that it waits on."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _main() -> int:
+    from agentos.daemon.takeover import HeldByAnother, hold
+
+    home = Home(Path(sys.argv[1]))
+    os.umask(0o077)
+    try:
+        home.create()
+        lock = hold(home)
+    except HeldByAnother as held:
+        _say({"held_by": held.holder})
+        return 0
+    except AgentOSError as error:
+        _say({"error": to_dict(error)})
+        return error.exit_code
+
+    import trio
+
+    from agentos.daemon.server import serve
+
+    try:
+        trio.run(serve, home, lambda: _ready(), strict_exception_groups=True)
+    except* AgentOSError as group:
+        error = next(found for found in _leaves(group) if isinstance(found, AgentOSError))
+        _say({"error": to_dict(error)})
+        return error.exit_code
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _ready() -> None:
+    _say({"ready": os.getpid()})
+    # From here on nobody reads: what is said goes to the log.
+    os.dup2(2, 1)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,41 @@
+"""Which module answers a verb. Modules are imported when a verb of theirs is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from agentos.errors import InternalError
+
+if TYPE_CHECKING:
+    from agentos.runtime.system import Acting, Reading
+
+_PROVIDERS = {
+    "batch": "agentos.batch.verbs",
+    "exec": "agentos.runtime.exec_verbs",
+    "memory": "agentos.memory.verbs",
+    "process": "agentos.daemon.process_verbs",
+    "session": "agentos.daemon.session_verbs",
+}
+_DEFAULT = "agentos.runtime.verbs"
+
+RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs")
+"""Modules whose `recover(system)` a new daemon awaits before it listens."""
+
+
+def _provider(verb: str) -> Any:
+    return import_module(_PROVIDERS.get(verb.split(".")[0], _DEFAULT))
+
+
+def reading(verb: str) -> Reading | None:
+    """The function of a reading verb, or None where the verb acts."""
+    found: Reading | None = getattr(_provider(verb), "READING", {}).get(verb)
+    return found
+
+
+def acting(verb: str) -> Acting:
+    """The function of an acting verb."""
+    found: Acting | None = getattr(_provider(verb), "ACTING", {}).get(verb)
+    if found is None:
+        raise InternalError(f"the daemon knows no verb `{verb}`")
+    return found

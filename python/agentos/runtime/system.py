@@ -1,0 +1,142 @@
+"""What the daemon gives to those who work in it: the kernel, the broker, and who is attached to what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from agentos.home import Home
+
+if TYPE_CHECKING:
+    import socket
+
+    import trio
+
+    from agentos.drivers.broker import Broker
+    from agentos.kernel import Kernel, ReadOnlyKernel
+    from agentos.messages import Pid
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a command was given: what belongs to the submission, not to the daemon."""
+
+    cwd: str
+    path: str
+    """The person's `PATH`."""
+    home: str
+    lang: str = "C.UTF-8"
+    term: str = "dumb"
+    version: str
+    """The client's version of AgentOS."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reading verb needs."""
+
+    home: Home
+    kernel: ReadOnlyKernel
+
+
+class Session(Protocol):
+    """One client's connection."""
+
+    id: str
+    submission: Submission
+    hint: str | None
+    """What the client is told to do after an interruption."""
+
+    @property
+    def pid(self) -> Pid:
+        """The kernel process of the person at the keyboard; it holds everything."""
+
+    async def emit(self, event: dict[str, Any]) -> None:
+        """Sends one event of the running call to the client."""
+
+    async def pass_channel(self, channel: socket.socket) -> None:
+        """Passes a descriptor to the client."""
+
+
+@dataclass(eq=False)
+class Work:
+    """Something that goes on while a client is attached to it, or once it was detached."""
+
+    id: str
+    scope: trio.CancelScope
+    done: trio.Event
+    detached: bool = False
+    attached: int = 0
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Cuts it; what it did is kept and can be resumed."""
+        self.interrupted = True
+        self.scope.cancel()
+
+
+@dataclass
+class System:
+    """The daemon, for verbs that act."""
+
+    home: Home
+    kernel: Kernel
+    broker: Broker
+    nursery: trio.Nursery
+    works: dict[str, Work] = field(default_factory=dict)
+    idle: Callable[[], None] = lambda: None
+    """Called when a work has ended: the daemon may have nothing left to do."""
+
+    @property
+    def view(self) -> View:
+        """This system, for reading verbs."""
+        return View(self.home, self.kernel)
+
+    def start(self, id: str, task: Callable[[Work], Awaitable[None]], *, detached: bool = False) -> Work:
+        """Runs `task` as the work `id`, or returns the one that already runs under this id.
+
+        An interruption reaches `task` as cancellation; it cleans up under a shield and returns.
+        """
+        import trio
+
+        running = self.works.get(id)
+        if running is not None:
+            running.detached = running.detached or detached
+            return running
+        work = Work(id, trio.CancelScope(), trio.Event(), detached)
+        self.works[id] = work
+
+        async def run() -> None:
+            try:
+                with work.scope:
+                    await task(work)
+            finally:
+                self.works.pop(id, None)
+                work.done.set()
+                self.idle()
+
+        self.nursery.start_soon(run, name=f"work {id}")
+        return work
+
+    @asynccontextmanager
+    async def attach(self, work: Work) -> AsyncIterator[Work]:
+        """Keeps `work` going while the block runs. When the last one leaves a work that nobody detached, it
+        is interrupted, and the block ends once it has come to rest."""
+        import trio
+
+        work.attached += 1
+        try:
+            yield work
+        finally:
+            work.attached -= 1
+            if work.attached == 0 and not work.detached and not work.done.is_set():
+                work.interrupt()
+                with trio.CancelScope(shield=True):
+                    await work.done.wait()
+
+
+Reading = Callable[[View, dict[str, Any]], Any]
+Acting = Callable[[System, Session, dict[str, Any]], Awaitable[Any]]

@@ -1,0 +1,65 @@
+//! The one mapping from Rust errors to the exception tree of `agentos.errors`.
+
+use agentos_journal::JournalError;
+use pyo3::{PyErr, Python, import_exception, types::PyAnyMethods};
+
+mod python {
+    use super::import_exception;
+    import_exception!(agentos.errors, InternalError);
+    import_exception!(agentos.errors, JournalError);
+    import_exception!(agentos.errors, MissingMechanism);
+    import_exception!(agentos.errors, UsageError);
+}
+
+/// What can go wrong below the bindings.
+pub(crate) enum Error {
+    Journal(JournalError),
+    /// A message that is not one of `agentos_abi`'s.
+    Message(serde_json::Error),
+    /// An entry that this version cannot read back: a bug, or a journal of another version.
+    Entry(u64, serde_json::Error),
+    /// A lock was poisoned by a panic.
+    Poisoned,
+    Io(std::io::Error),
+}
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Journal(error) => journal(&error),
+            Error::Message(error) => {
+                python::InternalError::new_err(format!("malformed kernel message: {error}"))
+            }
+            Error::Entry(seq, error) => {
+                python::JournalError::new_err(format!("entry {seq} of the journal cannot be read: {error}"))
+            }
+            Error::Poisoned => {
+                python::InternalError::new_err("the kernel failed earlier; restart the daemon")
+            }
+            Error::Io(error) => python::InternalError::new_err(format!("the kernel cannot start: {error}")),
+        }
+    }
+}
+
+fn journal(error: &JournalError) -> PyErr {
+    let message = error.to_string();
+    let raised = match error {
+        JournalError::Missing { .. } => python::UsageError::new_err(message),
+        JournalError::Newer { .. } | JournalError::Locked { .. } | JournalError::PathTooLong { .. } => {
+            python::MissingMechanism::new_err(message)
+        }
+        _ => python::JournalError::new_err(message),
+    };
+    if let Some(hint) = error.hint() {
+        Python::attach(|py| {
+            let _ = raised.value(py).setattr("hint", hint);
+        });
+    }
+    raised
+}

@@ -1,0 +1,209 @@
+//! The live kernel: state machine and journal behind one lock, in the order that makes output commit hold.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agentos_abi::{Call, Entry};
+use agentos_journal::{Journal, Options};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::Error;
+use crate::reader::{process_rows, records};
+use crate::wake::Wake;
+
+/// What changes together: the state, the number of its last entry, and what waits to be released.
+struct Core {
+    kernel: agentos_kernel::Kernel,
+    appended: u64,
+    /// The state has run ahead of a journal that refused its entries: nothing more is decided.
+    broken: Option<agentos_journal::JournalError>,
+    /// Events with the sequence number that must be durable before anybody sees them.
+    outbox: VecDeque<(u64, Vec<u8>)>,
+}
+
+/// A kernel with its journal. INVARIANT: an event or reply leaves only when its entry and all earlier ones
+/// are durable; events are held back here, replies by the caller (`appended` says what to wait for).
+#[pyclass(frozen, module = "agentos._kernel")]
+pub(crate) struct Kernel {
+    core: Mutex<Core>,
+    journal: Mutex<Option<Arc<Journal>>>,
+    wake: Arc<Wake>,
+}
+
+impl Kernel {
+    fn core(&self) -> Result<MutexGuard<'_, Core>, Error> {
+        self.core.lock().map_err(|_| Error::Poisoned)
+    }
+
+    fn journal(&self) -> Result<Arc<Journal>, Error> {
+        let open = self.journal.lock().map_err(|_| Error::Poisoned)?;
+        open.clone().ok_or(Error::Journal(agentos_journal::JournalError::Closed))
+    }
+
+    fn step(&self, message: &[u8], now_us: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
+        let call: Call = serde_json::from_slice(message).map_err(Error::Message)?;
+        let journal = self.journal()?;
+        if let Some(failure) = journal.failure() {
+            return Err(failure.into());
+        }
+        let mut core = self.core()?;
+        if let Some(failure) = &core.broken {
+            return Err(failure.clone().into());
+        }
+        let step = core.kernel.step(now_us, &call);
+        let entries: Result<Vec<_>, _> = step.entries.iter().map(serde_json::to_vec).collect();
+        let entries = entries.map_err(Error::Message)?;
+        if !entries.is_empty() {
+            match journal.append(entries) {
+                Ok(last) => core.appended = last,
+                Err(failure) => {
+                    core.broken = Some(failure.clone());
+                    return Err(failure.into());
+                }
+            }
+        }
+        let due = core.appended;
+        for event in &step.events {
+            core.outbox.push_back((due, serde_json::to_vec(event).map_err(Error::Message)?));
+        }
+        let reply = serde_json::to_vec(&step.reply).map_err(Error::Message)?;
+        let deadline = core.kernel.state().next_deadline_us();
+        drop(core);
+        if journal.durable() >= due {
+            self.wake.signal();
+        }
+        Ok((reply, deadline))
+    }
+
+    fn open(path: Option<PathBuf>) -> Result<Self, Error> {
+        let (journal, recovery) = Journal::open(path.as_deref(), Options::default())?;
+        let mut kernel = agentos_kernel::Kernel::default();
+        recovery.replay(|seq, bytes| {
+            let entry: Entry = serde_json::from_slice(bytes).map_err(|error| Error::Entry(seq, error))?;
+            kernel.recover(&entry);
+            Ok::<(), Error>(())
+        })?;
+        let wake = Arc::new(Wake::new().map_err(Error::Io)?);
+        let signalled = Arc::clone(&wake);
+        journal.notify(Box::new(move || signalled.signal()));
+        let core = Core { kernel, appended: recovery.last, broken: None, outbox: VecDeque::new() };
+        Ok(Self { core: Mutex::new(core), journal: Mutex::new(Some(Arc::new(journal))), wake })
+    }
+}
+
+fn system_now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[pymethods]
+impl Kernel {
+    #[new]
+    #[pyo3(signature = (path=None))]
+    fn new(py: Python<'_>, path: Option<PathBuf>) -> PyResult<Self> {
+        Ok(py.detach(|| Self::open(path))?)
+    }
+
+    /// One call (JSON of `agentos_abi::Call`): the reply, and when time next matters (UTC µs).
+    #[pyo3(signature = (message, now_us=None))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        message: &[u8],
+        now_us: Option<u64>,
+    ) -> PyResult<(Bound<'py, PyBytes>, Option<u64>)> {
+        let (reply, deadline) = self.step(message, now_us.unwrap_or_else(system_now_us))?;
+        Ok((PyBytes::new(py, &reply), deadline))
+    }
+
+    /// The sequence number that must be durable before anything decided so far may be acted upon.
+    fn appended(&self) -> PyResult<u64> {
+        Ok(self.core()?.appended)
+    }
+
+    /// What is durable, and the events (JSON) that this releases.
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<(u64, Vec<Bound<'py, PyBytes>>)> {
+        self.wake.clear();
+        let journal = self.journal()?;
+        if let Some(failure) = journal.failure() {
+            return Err(Error::from(failure).into());
+        }
+        let durable = journal.durable();
+        let mut core = self.core()?;
+        let mut events = Vec::new();
+        while core.outbox.front().is_some_and(|(due, _)| *due <= durable) {
+            if let Some((_, event)) = core.outbox.pop_front() {
+                events.push(PyBytes::new(py, &event));
+            }
+        }
+        Ok((durable, events))
+    }
+
+    /// Readable when `drain` has something to say.
+    fn fileno(&self) -> i32 {
+        self.wake.fileno()
+    }
+
+    #[staticmethod]
+    fn now_us() -> u64 {
+        system_now_us()
+    }
+
+    fn root(&self) -> PyResult<Option<u64>> {
+        Ok(self.core()?.kernel.state().root().map(|pid| pid.0))
+    }
+
+    fn processes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let rows = process_rows(self.core()?.kernel.state())?;
+        Ok(PyBytes::new(py, &rows))
+    }
+
+    fn records(&self, kind: &str) -> PyResult<Vec<(String, String)>> {
+        Ok(records(self.core()?.kernel.state(), kind))
+    }
+
+    fn record(&self, kind: &str, id: &str) -> PyResult<Option<String>> {
+        Ok(self.core()?.kernel.state().records(kind).and_then(|records| records.get(id)).cloned())
+    }
+
+    fn put_blob(&self, data: Vec<u8>) -> PyResult<String> {
+        Ok(self.journal()?.put_blob(data).map_err(Error::from)?)
+    }
+
+    fn append_stream(&self, stream: &str, data: Vec<u8>) -> PyResult<()> {
+        Ok(self.journal()?.append_stream(stream, data).map_err(Error::from)?)
+    }
+
+    fn blob<'py>(&self, py: Python<'py>, digest: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let journal = self.journal()?;
+        let found = py.detach(|| journal.blob(digest)).map_err(Error::from)?;
+        Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
+    }
+
+    fn stream<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        offset: u64,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let journal = self.journal()?;
+        let bytes = py.detach(|| journal.stream(name, offset, limit)).map_err(Error::from)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Whether so little disk is left that new work should wait.
+    fn low_disk(&self) -> PyResult<bool> {
+        Ok(self.journal()?.low_disk())
+    }
+
+    /// Commits what is queued and closes the journal. A second call does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let taken = self.journal.lock().map_err(|_| Error::Poisoned)?.take();
+        py.detach(|| drop(taken));
+        Ok(())
+    }
+}
