@@ -46,3 +46,7 @@ pub fn verify(path: &Path) -> Result<Report, JournalError> {
         Err(Stop::Visitor(never)) => match never {},
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;
