@@ -1,0 +1,36 @@
+"""The tool `shell`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from agentos.messages import AnyScope, ExecAction, Path, Recovery
+from agentos.tools.tool import Place, action_path
+
+SHOWN = 120  # bytes of a command line that go into the kernel's records
+
+
+class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Run a command line with `sh` in the workspace. It is confined: it can write the workspace and /tmp, has
+    no network and an empty home folder. What it starts ends with it."""
+
+    NAME: ClassVar[str] = "shell"
+    RECOVERY: ClassVar[Recovery] = "repeatable"
+
+    command: Annotated[str, Meta(min_length=1, description="The command line.")]
+    timeout: Annotated[int, Meta(ge=1, le=1_800, description="Seconds after which it is ended.")] = 120
+
+    def mandate(self, place: Place) -> list[AnyScope]:
+        """What the command may reach: the workspace."""
+        return [Path(path=action_path(place.root), rights="read_write")]
+
+    def action(self, place: Place) -> ExecAction:
+        line = self.command.encode("utf-8", "backslashreplace")
+        shown = line[:SHOWN].decode("utf-8", "ignore")
+        return ExecAction(command=shown, mandate=self.mandate(place))
+
+    async def perform(self, place: Place) -> str:
+        return await place.shell(self.command, float(self.timeout), self.mandate(place))
