@@ -1,1 +1,464 @@
-use super::*;
+use agentos_abi::*;
+
+use super::Kernel;
+
+/// A kernel with its journal, driven as a daemon would.
+#[derive(Default)]
+struct Driven {
+    kernel: Kernel,
+    journal: Vec<Entry>,
+    events: Vec<Event>,
+    now_us: u64,
+    keys: u64,
+}
+
+impl Driven {
+    fn new() -> (Self, Pid) {
+        let mut driven = Self::default();
+        driven.call(Call::Epoch);
+        let root = driven.kernel.state().root().expect("an epoch bears the root");
+        (driven, root)
+    }
+
+    fn call(&mut self, call: Call) -> Reply {
+        self.now_us += 1;
+        let step = self.kernel.step(self.now_us, &call);
+        self.journal.extend(step.entries);
+        self.events.extend(step.events);
+        step.reply
+    }
+
+    fn request(&mut self, pid: Pid, action: Action, estimate: Cost, lane: Option<&str>) -> Decision {
+        self.keys += 1;
+        let key = format!("k{}", self.keys);
+        self.ask(pid, &key, action, estimate, lane)
+    }
+
+    fn ask(&mut self, pid: Pid, key: &str, action: Action, estimate: Cost, lane: Option<&str>) -> Decision {
+        let call = Call::Request {
+            pid,
+            key: key.to_owned(),
+            action,
+            estimate,
+            parent: None,
+            lane: lane.map(str::to_owned),
+            recovery: Recovery::Repeatable,
+            deadline_us: None,
+            client: false,
+        };
+        match self.call(call) {
+            Reply::Decided { decision } => decision,
+            other => panic!("not a decision: {other:?}"),
+        }
+    }
+
+    fn spawn(&mut self, parent: Pid, grants: Vec<Scope>, budget: Limit, group: Option<GroupSpec>) -> Pid {
+        let grants = grants.into_iter().map(Grant::from).collect();
+        let child = ChildSpec { name: "child".to_owned(), grants, budget, group };
+        match self.request(parent, Action::Spawn { child }, Cost::ZERO, None) {
+            Decision::Go { child: Some(pid), .. } => pid,
+            other => panic!("no child: {other:?}"),
+        }
+    }
+
+    fn complete(&mut self, ticket: TicketId, cost: Cost) {
+        assert_eq!(self.call(Call::Complete { ticket, outcome: Outcome::Ok, cost }), Reply::Done);
+    }
+
+    fn view(&self, pid: Pid) -> ProcessView {
+        self.kernel.state().processes().find(|row| row.pid == pid).expect("in the table")
+    }
+
+    /// The state that recovery gets from the journal.
+    fn recovered(&self) -> Kernel {
+        let mut kernel = Kernel::default();
+        for entry in &self.journal {
+            kernel.recover(entry);
+        }
+        kernel
+    }
+
+    /// The last decision that an event brought for `request`.
+    fn decided(&self, wanted: RequestId) -> Option<&Decision> {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::Decided { request, decision, .. } if *request == wanted => Some(decision),
+            _ => None,
+        })
+    }
+}
+
+fn usd(usd_micros: u64) -> Cost {
+    Cost { usd_micros, ..Cost::ZERO }
+}
+
+fn ceiling(usd_micros: u64) -> Limit {
+    Limit { usd_micros: Some(usd_micros), ..Limit::default() }
+}
+
+fn tool() -> Action {
+    Action::Call { tool: "t".to_owned() }
+}
+
+fn any_tool() -> Scope {
+    Scope::Tool { tool: Pattern::Any }
+}
+
+fn ticket(decision: &Decision) -> TicketId {
+    match decision {
+        Decision::Go { ticket, .. } => *ticket,
+        other => panic!("not go: {other:?}"),
+    }
+}
+
+fn stage(decision: &Decision) -> Stage {
+    match decision {
+        Decision::Deny { refusal } => refusal.stage,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+fn waiting(decision: &Decision) -> RequestId {
+    match decision {
+        Decision::Wait { request, .. } => *request,
+        other => panic!("not waiting: {other:?}"),
+    }
+}
+
+#[test]
+fn a_child_holds_the_meet_and_no_more() {
+    let (mut os, root) = Driven::new();
+    let read = |path: &str| Action::Read { path: path.to_owned() };
+    let scope = Scope::Path { path: "/w".to_owned(), rights: Rights::Read };
+    let parent = os.spawn(root, vec![scope, Scope::Spawn], Limit::default(), None);
+    let all = Scope::Path { path: "/".to_owned(), rights: Rights::ReadWrite };
+    let child = os.spawn(parent, vec![all], Limit::default(), None);
+    ticket(&os.request(child, read("/w/x"), Cost::ZERO, None));
+    assert_eq!(stage(&os.request(child, read("/etc"), Cost::ZERO, None)), Stage::Capability);
+    let write = Action::Write { path: "/w/x".to_owned() };
+    assert_eq!(stage(&os.request(child, write, Cost::ZERO, None)), Stage::Capability);
+}
+
+#[test]
+fn a_grant_that_the_parent_has_nothing_of_is_refused() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![Scope::Spawn], Limit::default(), None);
+    let child = ChildSpec {
+        name: "c".to_owned(),
+        grants: vec![Scope::Exec.into()],
+        budget: Limit::default(),
+        group: None,
+    };
+    let decision = os.request(parent, Action::Spawn { child }, Cost::ZERO, None);
+    assert_eq!(stage(&decision), Stage::Capability);
+}
+
+#[test]
+fn revocation_reaches_all_that_was_derived_and_cancels_what_it_carried() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool(), Scope::Spawn], Limit::default(), None);
+    let child = os.spawn(parent, vec![any_tool()], Limit::default(), None);
+    let open = ticket(&os.request(child, tool(), Cost::ZERO, None));
+    let held = os.kernel.state().process(parent).expect("lives").capabilities.clone();
+    let capability = *held.first().expect("it holds the tool");
+    assert_eq!(os.call(Call::Revoke { pid: parent, capability }), Reply::Done);
+    assert_eq!(stage(&os.request(child, tool(), Cost::ZERO, None)), Stage::Capability);
+    assert_eq!(stage(&os.request(parent, tool(), Cost::ZERO, None)), Stage::Capability);
+    assert!(os.events.contains(&Event::Cancel { pid: child, ticket: open }));
+}
+
+#[test]
+fn a_repeat_gets_the_first_answer() {
+    let (mut os, root) = Driven::new();
+    let first = os.ask(root, "same", tool(), usd(1), None);
+    let entries = os.journal.len();
+    assert_eq!(os.ask(root, "same", tool(), usd(1), None), first);
+    assert_eq!(os.journal.len(), entries);
+    os.complete(ticket(&first), usd(1));
+    assert_eq!(
+        os.call(Call::Complete { ticket: ticket(&first), outcome: Outcome::Error, cost: usd(9) }),
+        Reply::Done
+    );
+    assert_eq!(os.view(root).spent, usd(1));
+}
+
+#[test]
+fn short_because_of_others_waits_and_short_for_good_is_denied() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool(), Scope::Spawn], ceiling(100), None);
+    let child = os.spawn(parent, vec![any_tool()], ceiling(1_000), None);
+    let first = os.request(parent, tool(), usd(80), None);
+    let second = waiting(&os.request(child, tool(), usd(50), None));
+    assert_eq!(stage(&os.request(child, tool(), usd(101), None)), Stage::Budget);
+    os.complete(ticket(&first), usd(30));
+    let went = os.decided(second).cloned().expect("decided");
+    assert_eq!(os.view(parent).spent, usd(30));
+    assert_eq!(os.view(parent).reserved, usd(50));
+    os.complete(ticket(&went), usd(50));
+    assert_eq!(stage(&os.request(child, tool(), usd(21), None)), Stage::Budget);
+}
+
+#[test]
+fn a_waiting_request_whose_budget_is_gone_is_denied() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool()], ceiling(100), None);
+    let first = os.request(parent, tool(), usd(90), None);
+    let second = waiting(&os.request(parent, tool(), usd(50), None));
+    os.complete(ticket(&first), usd(90));
+    assert_eq!(stage(os.decided(second).expect("decided")), Stage::Budget);
+}
+
+#[test]
+fn a_stream_extends_its_reservation_or_is_cut() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool()], ceiling(100), None);
+    let open = ticket(&os.request(parent, tool(), usd(60), None));
+    assert!(matches!(os.call(Call::Progress { ticket: open, cost: usd(61) }), Reply::Refused { .. }));
+    assert_eq!(os.call(Call::Extend { ticket: open, estimate: usd(40) }), Reply::Done);
+    assert!(matches!(os.call(Call::Extend { ticket: open, estimate: usd(1) }), Reply::Refused { .. }));
+    assert_eq!(os.call(Call::Progress { ticket: open, cost: usd(100) }), Reply::Done);
+}
+
+#[test]
+fn groups_share_a_lane_by_weight_and_keep_to_their_concurrency() {
+    let (mut os, root) = Driven::new();
+    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 1 });
+    let heavy = Some(GroupSpec { weight: 3, concurrency: 0 });
+    let light = Some(GroupSpec { weight: 1, concurrency: 0 });
+    let a = os.spawn(root, vec![any_tool()], Limit::default(), heavy);
+    let b = os.spawn(root, vec![any_tool()], Limit::default(), light);
+    let mut open = ticket(&os.request(root, tool(), Cost::ZERO, Some("exec")));
+    for _ in 0..40 {
+        waiting(&os.request(b, tool(), Cost::ZERO, Some("exec")));
+        waiting(&os.request(a, tool(), Cost::ZERO, Some("exec")));
+    }
+    let mut served = Vec::new();
+    for _ in 0..40 {
+        let before = os.events.len();
+        os.complete(open, Cost::ZERO);
+        let admitted: Vec<_> = os.events.split_off(before);
+        match admitted.as_slice() {
+            [Event::Decided { pid, decision, .. }] => {
+                served.push(*pid);
+                open = ticket(decision);
+            }
+            other => panic!("one place admits one: {other:?}"),
+        }
+    }
+    let of_a = served.iter().filter(|pid| **pid == a).count();
+    assert!((29..=31).contains(&of_a), "{of_a} of 40");
+}
+
+#[test]
+fn a_group_never_runs_more_than_it_may() {
+    let (mut os, root) = Driven::new();
+    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 9 });
+    let group = Some(GroupSpec { weight: 1, concurrency: 2 });
+    let batch = os.spawn(root, vec![Scope::Spawn], Limit::default(), group);
+    let spec = ChildSpec { name: "u".to_owned(), grants: vec![], budget: Limit::default(), group: None };
+    let spawn = || Action::Spawn { child: spec.clone() };
+    let first = os.request(batch, spawn(), Cost::ZERO, Some("exec"));
+    ticket(&os.request(batch, spawn(), Cost::ZERO, Some("exec")));
+    let third = waiting(&os.request(batch, spawn(), Cost::ZERO, Some("exec")));
+    let Decision::Go { child: Some(unit), .. } = first else { panic!("no child") };
+    assert_eq!(os.decided(third), None);
+    os.call(Call::Exit { pid: unit, status: ExitStatus::Done });
+    assert!(matches!(os.decided(third), Some(Decision::Go { child: Some(_), .. })));
+}
+
+#[test]
+fn a_killed_process_exits_after_its_last_ticket_and_takes_its_children_along() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool(), Scope::Spawn], Limit::default(), None);
+    let child = os.spawn(parent, vec![any_tool()], Limit::default(), None);
+    let open = ticket(&os.request(child, tool(), usd(5), None));
+    assert_eq!(os.call(Call::Signal { by: root, pid: parent, signal: Signal::Kill }), Reply::Done);
+    assert_eq!(os.view(parent).state, State::Closing);
+    assert_eq!(os.view(child).state, State::Closing);
+    assert!(os.events.contains(&Event::Cancel { pid: child, ticket: open }));
+    assert_eq!(stage(&os.request(child, tool(), Cost::ZERO, None)), Stage::Process);
+    os.complete(open, usd(2));
+    let exited = State::Exited { status: ExitStatus::Killed };
+    assert!(os.events.contains(&Event::State { pid: parent, state: exited }));
+    assert_eq!(os.kernel.state().processes().count(), 1);
+    assert_eq!(os.view(root).spent, usd(2));
+}
+
+#[test]
+fn a_performer_that_never_reports_is_charged_whole() {
+    let (mut os, root) = Driven::new();
+    let parent = os.spawn(root, vec![any_tool()], Limit::default(), None);
+    ticket(&os.request(parent, tool(), usd(7), None));
+    os.call(Call::Signal { by: root, pid: parent, signal: Signal::Cancel });
+    os.now_us = os.kernel.state().next_deadline_us().expect("closing has a deadline");
+    os.call(Call::Tick);
+    assert_eq!(os.view(root).spent, usd(7));
+    assert_eq!(os.kernel.state().processes().count(), 1);
+}
+
+#[test]
+fn illegal_signals_are_errors() {
+    let (mut os, root) = Driven::new();
+    let a = os.spawn(root, vec![any_tool()], Limit::default(), None);
+    let b = os.spawn(root, vec![any_tool()], Limit::default(), None);
+    for (by, pid, signal) in [(a, b, Signal::Kill), (a, a, Signal::Kill), (root, a, Signal::Resume)] {
+        assert!(matches!(os.call(Call::Signal { by, pid, signal }), Reply::Refused { .. }), "{signal:?}");
+    }
+    os.call(Call::Signal { by: root, pid: a, signal: Signal::Suspend });
+    assert!(matches!(
+        os.call(Call::Signal { by: root, pid: a, signal: Signal::Suspend }),
+        Reply::Refused { .. }
+    ));
+    let held = waiting(&os.request(a, tool(), Cost::ZERO, None));
+    os.call(Call::Signal { by: root, pid: a, signal: Signal::Resume });
+    assert!(matches!(os.decided(held), Some(Decision::Go { .. })));
+}
+
+#[test]
+fn a_deadline_denies_what_still_waits() {
+    let (mut os, root) = Driven::new();
+    os.call(Call::Lane { lane: "l".to_owned(), capacity: 0 });
+    let call = Call::Request {
+        pid: root,
+        key: "late".to_owned(),
+        action: tool(),
+        estimate: Cost::ZERO,
+        parent: None,
+        lane: Some("l".to_owned()),
+        recovery: Recovery::Repeatable,
+        deadline_us: Some(1_000),
+        client: false,
+    };
+    let Reply::Decided { decision } = os.call(call) else { panic!("undecided") };
+    os.now_us = 1_000;
+    os.call(Call::Tick);
+    let Some(Decision::Deny { refusal }) = os.decided(waiting(&decision)) else { panic!("not denied") };
+    assert_eq!(refusal.name, "deadline");
+}
+
+#[test]
+fn a_new_daemon_settles_what_the_last_one_held() {
+    let (mut os, root) = Driven::new();
+    let child = os.spawn(root, vec![any_tool()], Limit::default(), None);
+    ticket(&os.request(child, tool(), usd(4), None));
+    assert_eq!(os.call(Call::Epoch), Reply::Epoch { epoch: 2 });
+    assert_eq!(os.view(child).state, State::Ready);
+    assert_eq!((os.view(child).spent, os.view(child).reserved), (usd(4), Cost::ZERO));
+}
+
+#[test]
+fn a_record_too_large_for_an_entry_is_refused() {
+    let (mut os, _) = Driven::new();
+    let put = |body: String| Call::Put { kind: "k".to_owned(), id: "i".to_owned(), body };
+    assert!(matches!(os.call(put("x".repeat(4_000))), Reply::Refused { .. }));
+    assert_eq!(os.call(put("{}".to_owned())), Reply::Done);
+}
+
+/// Splitmix64: a seeded walk needs no more.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.roll(from.len() as u64) as usize])
+    }
+}
+
+/// One random call, drawn from what is there.
+fn stir(os: &mut Driven, dice: &mut Dice) {
+    let pids: Vec<Pid> = os.kernel.state().processes().map(|row| row.pid).collect();
+    let open: Vec<TicketId> = os
+        .kernel
+        .state()
+        .tickets
+        .iter()
+        .map(|((index, generation), _)| TicketId::new(index, generation))
+        .collect();
+    let root = os.kernel.state().root().expect("there is a root");
+    let pid = dice.pick(&pids).unwrap_or(root);
+    match dice.roll(12) {
+        0..=3 => {
+            let lane = (dice.roll(2) == 0).then_some("exec");
+            let estimate = usd(dice.roll(40));
+            os.request(pid, tool(), estimate, lane);
+        }
+        4 | 5 => {
+            let budget = if dice.roll(2) == 0 { ceiling(dice.roll(100)) } else { Limit::default() };
+            let weight = 1 + dice.roll(3) as u32;
+            let group = (dice.roll(3) == 0).then_some(GroupSpec { weight, concurrency: dice.roll(3) as u32 });
+            let grants = vec![any_tool().into(), Scope::Spawn.into()];
+            let child = ChildSpec { name: "n".to_owned(), grants, budget, group };
+            os.request(pid, Action::Spawn { child }, Cost::ZERO, Some("exec").filter(|_| dice.roll(2) == 0));
+        }
+        6..=8 => {
+            if let Some(ticket) = dice.pick(&open) {
+                let reserved = os.kernel.state().ticket(ticket).map_or(0, |row| row.reserved.usd_micros);
+                let cost = usd(dice.roll(reserved + 1));
+                os.call(Call::Complete { ticket, outcome: Outcome::Ok, cost });
+            }
+        }
+        9 if pid != root => {
+            let signal =
+                [Signal::Suspend, Signal::Resume, Signal::Cancel, Signal::Kill][dice.roll(4) as usize];
+            os.call(Call::Signal { by: root, pid, signal });
+        }
+        10 => {
+            if let Some(ticket) = dice.pick(&open) {
+                os.call(Call::Extend { ticket, estimate: usd(dice.roll(10)) });
+            }
+        }
+        _ => {
+            os.now_us += dice.roll(20_000_000);
+            if dice.roll(10) == 0 {
+                os.call(Call::Epoch);
+            } else {
+                os.call(Call::Tick);
+            }
+        }
+    }
+}
+
+/// Sums and bounds that hold in every state.
+fn check(os: &Driven) {
+    let state = os.kernel.state();
+    for row in state.processes() {
+        let held = row.spent.plus(row.reserved);
+        assert_eq!(row.budget.exceeded_by(Cost::ZERO, held), None, "over its ceiling: {row:?}");
+        let own = state.tickets.iter().filter(|(_, ticket)| state.lineage(ticket.pid).contains(&row.pid));
+        let reserved = own.fold(Cost::ZERO, |sum, (_, ticket)| sum.plus(ticket.reserved));
+        assert_eq!(row.reserved, reserved, "reservations do not add up: {row:?}");
+        let group = state.process(row.pid).and_then(|process| process.group.as_ref());
+        if let Some(group) = group {
+            assert!(group.spec.concurrency == 0 || group.running <= group.spec.concurrency, "{group:?}");
+        }
+    }
+    for (name, lane) in &state.lanes {
+        let used = state
+            .tickets
+            .iter()
+            .filter(|(_, ticket)| ticket.place.as_ref().is_some_and(|(at, _)| at == name));
+        assert_eq!(used.count(), lane.used as usize, "lane {name}");
+    }
+}
+
+#[test]
+fn random_walks_keep_the_invariants_and_recover_to_the_identical_state() {
+    for seed in 0..300 {
+        let mut dice = Dice(seed);
+        let (mut os, _) = Driven::new();
+        os.call(Call::Lane { lane: "exec".to_owned(), capacity: 3 });
+        for _ in 0..120 {
+            stir(&mut os, &mut dice);
+            check(&os);
+        }
+        assert_eq!(os.recovered(), os.kernel, "seed {seed}");
+        let texts = os.journal.iter().map(|entry| format!("{entry:?}").len()).max();
+        assert!(texts < Some(4_096), "seed {seed}");
+    }
+}
