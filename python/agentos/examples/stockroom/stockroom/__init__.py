@@ -1,0 +1,2 @@
+# -*- coding: utf-8 -*-
+"""The books of a small shop."""
