@@ -127,13 +127,9 @@ def to_dict(error: AgentOSError) -> dict[str, Any]:
 
 def from_dict(shown: dict[str, Any]) -> AgentOSError:
     """The exception that `to_dict` described; an unknown code is an `InternalError`."""
-    known = {kind.code: kind for kind in (AgentOSError, *_descendants(AgentOSError))}
-    kind = known.get(shown.get("code", ""), InternalError)
-    if kind is AgentOSError:
-        kind = Failed
-    error: AgentOSError = kind(
-        str(shown.get("message", "")), where=shown.get("where"), hint=shown.get("hint")
-    )
+    known: dict[str, type[AgentOSError]] = {kind.code: kind for kind in _descendants(AgentOSError)}
+    kind = Failed if shown.get("code") == Failed.code else known.get(shown.get("code", ""), InternalError)
+    error = kind(str(shown.get("message", "")), where=shown.get("where"), hint=shown.get("hint"))
     if isinstance(error, Denied):
         error.stage = shown.get("stage", error.stage)
         error.name = shown.get("name", error.name)

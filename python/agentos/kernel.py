@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     import trio
 
 _ENCODER = msgspec.json.Encoder()
-_REPLY = msgspec.json.Decoder(AnyReply)
-_EVENT = msgspec.json.Decoder(AnyEvent)
+_REPLY: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
+_EVENT: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _PROCESSES = msgspec.json.Decoder(list[ProcessView])
 
 

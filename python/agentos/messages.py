@@ -27,7 +27,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all messages: immutable, unknown fields refused."""
 
 
-class Cost(Struct, omit_defaults=True):
+class Cost(Struct, omit_defaults=True, frozen=True):
     """What an effect consumes: micro-dollars, tokens, wall time in microseconds, turns."""
 
     usd_micros: int = 0
@@ -36,7 +36,7 @@ class Cost(Struct, omit_defaults=True):
     turns: int = 0
 
 
-class Limit(Struct, omit_defaults=True):
+class Limit(Struct, omit_defaults=True, frozen=True):
     """A ceiling on each amount of a `Cost`; `None` is no limit."""
 
     usd_micros: int | None = None
@@ -58,68 +58,68 @@ def exactly(value: str) -> dict[str, str]:
     return {"is": value}
 
 
-class Scope(Struct, tag_field="type"):
+class Scope(Struct, tag_field="type", frozen=True):
     """What a capability designates."""
 
 
-class Everything(Scope, tag="everything"):
+class Everything(Scope, tag="everything", frozen=True):
     """The whole of everything: what the person at the keyboard holds."""
 
 
-class Path(Scope, tag="path"):
+class Path(Scope, tag="path", frozen=True):
     """A subtree of the host's files; `path` is absolute and normal."""
 
     path: str
     rights: Rights
 
 
-class Host(Scope, tag="host"):
+class Host(Scope, tag="host", frozen=True):
     """A network peer; port 0 is any port."""
 
     host: Pattern
     port: int
 
 
-class Model(Scope, tag="model"):
+class Model(Scope, tag="model", frozen=True):
     """A model by its provider's name for it."""
 
     model: Pattern
 
 
-class Tool(Scope, tag="tool"):
+class Tool(Scope, tag="tool", frozen=True):
     """A tool by name."""
 
     tool: Pattern
 
 
-class Exec(Scope, tag="exec"):
+class Exec(Scope, tag="exec", frozen=True):
     """Run host programs, confined to what else the holder has."""
 
 
-class Spawn(Scope, tag="spawn"):
+class Spawn(Scope, tag="spawn", frozen=True):
     """Create child processes."""
 
 
-class Secret(Scope, tag="secret"):
+class Secret(Scope, tag="secret", frozen=True):
     """A secret by name, for use on the wire."""
 
     name: Pattern
 
 
-class Mailbox(Scope, tag="mailbox"):
+class Mailbox(Scope, tag="mailbox", frozen=True):
     """A mailbox by its owner's name."""
 
     name: Pattern
 
 
-class Memory(Scope, tag="memory"):
+class Memory(Scope, tag="memory", frozen=True):
     """A memory space to recall from or to remember into."""
 
     space: Pattern
     rights: Rights
 
 
-class Publish(Scope, tag="publish"):
+class Publish(Scope, tag="publish", frozen=True):
     """Refs of a repository at or below a full ref name."""
 
     repository: Pattern
@@ -129,7 +129,7 @@ class Publish(Scope, tag="publish"):
 AnyScope = Everything | Path | Host | Model | Tool | Exec | Spawn | Secret | Mailbox | Memory | Publish
 
 
-class Grant(Struct, omit_defaults=True):
+class Grant(Struct, omit_defaults=True, frozen=True):
     """A scope with its bounds: expiry (UTC microseconds) and number of uses."""
 
     scope: AnyScope
@@ -140,14 +140,14 @@ class Grant(Struct, omit_defaults=True):
 # --- actions ----------------------------------------------------------------------------------------------
 
 
-class GroupSpec(Struct):
-    """A scheduling group: its weight against its siblings, and how many queued tickets it may hold (0: any)."""
+class GroupSpec(Struct, frozen=True):
+    """A scheduling group: its weight, and how many queued tickets it may hold at once (0: no limit)."""
 
     weight: int = 1
     concurrency: int = 0
 
 
-class ChildSpec(Struct):
+class ChildSpec(Struct, frozen=True):
     """What a child process starts with; it gets the meet of `grants` with what its parent holds."""
 
     name: str
@@ -156,11 +156,11 @@ class ChildSpec(Struct):
     group: GroupSpec | None = None
 
 
-class Action(Struct, tag_field="type"):
+class Action(Struct, tag_field="type", frozen=True):
     """An effect that a process asks for: the vocabulary of the one door."""
 
 
-class ModelAction(Action, tag="model"):
+class ModelAction(Action, tag="model", frozen=True):
     """One call of a model at the provider reached under `host:port`."""
 
     model: str
@@ -168,70 +168,70 @@ class ModelAction(Action, tag="model"):
     port: int
 
 
-class ExecAction(Action, tag="exec"):
+class ExecAction(Action, tag="exec", frozen=True):
     """Run a host program confined to `mandate`; `command` is a short name for people (at most 128 bytes)."""
 
     command: str
     mandate: list[AnyScope]
 
 
-class ReadAction(Action, tag="read"):
+class ReadAction(Action, tag="read", frozen=True):
     """Read a file or list a folder."""
 
     path: str
 
 
-class WriteAction(Action, tag="write"):
+class WriteAction(Action, tag="write", frozen=True):
     """Write, create or delete a file."""
 
     path: str
 
 
-class ConnectAction(Action, tag="connect"):
+class ConnectAction(Action, tag="connect", frozen=True):
     """Open a connection."""
 
     host: str
     port: int
 
 
-class SendAction(Action, tag="send"):
+class SendAction(Action, tag="send", frozen=True):
     """Put a message into a mailbox."""
 
     mailbox: str
 
 
-class SpawnAction(Action, tag="spawn"):
+class SpawnAction(Action, tag="spawn", frozen=True):
     """Start a child process; completed by its exit."""
 
     child: ChildSpec
 
 
-class UseSecretAction(Action, tag="use_secret"):
+class UseSecretAction(Action, tag="use_secret", frozen=True):
     """Use a secret on the wire."""
 
     name: str
 
 
-class RememberAction(Action, tag="remember"):
+class RememberAction(Action, tag="remember", frozen=True):
     """Write into a memory space."""
 
     space: str
 
 
-class RecallAction(Action, tag="recall"):
+class RecallAction(Action, tag="recall", frozen=True):
     """Read from a memory space."""
 
     space: str
 
 
-class PublishAction(Action, tag="publish"):
+class PublishAction(Action, tag="publish", frozen=True):
     """Move a ref of a repository (its git common folder)."""
 
     repository: str
     reference: str
 
 
-class CallAction(Action, tag="call"):
+class CallAction(Action, tag="call", frozen=True):
     """Call a tool."""
 
     tool: str
@@ -255,7 +255,7 @@ AnyAction = (
 # --- calls, replies, events -------------------------------------------------------------------------------
 
 
-class Refusal(Struct):
+class Refusal(Struct, frozen=True):
     """Which stage decided, by what name, and the sentence for a person."""
 
     stage: Literal["process", "capability", "label", "rule", "queue", "budget", "ticket"]
@@ -263,15 +263,15 @@ class Refusal(Struct):
     message: str
 
 
-class Call(Struct, tag_field="type"):
+class Call(Struct, tag_field="type", frozen=True):
     """Everything that can be asked of the kernel."""
 
 
-class EpochCall(Call, tag="epoch"):
+class EpochCall(Call, tag="epoch", frozen=True):
     """A new daemon takes over."""
 
 
-class RequestCall(Call, tag="request"):
+class RequestCall(Call, tag="request", frozen=True):
     """Ask to perform an effect."""
 
     pid: Pid
@@ -285,33 +285,33 @@ class RequestCall(Call, tag="request"):
     client: bool = False
 
 
-class WithdrawCall(Call, tag="withdraw"):
+class WithdrawCall(Call, tag="withdraw", frozen=True):
     """Withdraw a waiting request."""
 
     request: RequestId
 
 
-class ProgressCall(Call, tag="progress"):
+class ProgressCall(Call, tag="progress", frozen=True):
     """Report the cost so far."""
 
     ticket: TicketId
     cost: Cost
 
 
-class ExtendCall(Call, tag="extend"):
+class ExtendCall(Call, tag="extend", frozen=True):
     """Reserve more."""
 
     ticket: TicketId
     estimate: Cost
 
 
-class CancelCall(Call, tag="cancel"):
+class CancelCall(Call, tag="cancel", frozen=True):
     """Ask the performer to stop."""
 
     ticket: TicketId
 
 
-class CompleteCall(Call, tag="complete"):
+class CompleteCall(Call, tag="complete", frozen=True):
     """The effect is over."""
 
     ticket: TicketId
@@ -319,14 +319,14 @@ class CompleteCall(Call, tag="complete"):
     cost: Cost = Cost()
 
 
-class ExitCall(Call, tag="exit"):
+class ExitCall(Call, tag="exit", frozen=True):
     """A process has ended."""
 
     pid: Pid
     status: ExitStatus
 
 
-class SignalCall(Call, tag="signal"):
+class SignalCall(Call, tag="signal", frozen=True):
     """Signal a descendant."""
 
     by: Pid
@@ -334,7 +334,7 @@ class SignalCall(Call, tag="signal"):
     signal: SignalName
 
 
-class DeriveCall(Call, tag="derive"):
+class DeriveCall(Call, tag="derive", frozen=True):
     """Hand another process an attenuated copy of a capability."""
 
     pid: Pid
@@ -343,21 +343,21 @@ class DeriveCall(Call, tag="derive"):
     grant: Grant
 
 
-class RevokeCall(Call, tag="revoke"):
+class RevokeCall(Call, tag="revoke", frozen=True):
     """Kill a capability and all that was derived from it."""
 
     pid: Pid
     capability: CapabilityId
 
 
-class LaneCall(Call, tag="lane"):
+class LaneCall(Call, tag="lane", frozen=True):
     """Set how many tickets a lane admits at once."""
 
     lane: str
     capacity: int
 
 
-class PutCall(Call, tag="put"):
+class PutCall(Call, tag="put", frozen=True):
     """Write a durable record; the kernel does not look inside."""
 
     kind: str
@@ -365,35 +365,35 @@ class PutCall(Call, tag="put"):
     body: str
 
 
-class TickCall(Call, tag="tick"):
+class TickCall(Call, tag="tick", frozen=True):
     """Let time act."""
 
 
-class Decision(Struct, tag_field="decision"):
+class Decision(Struct, tag_field="decision", frozen=True):
     """The answer to a request."""
 
 
-class Deny(Decision, tag="deny"):
+class Deny(Decision, tag="deny", frozen=True):
     """Not to happen."""
 
     refusal: Refusal
 
 
-class Ask(Decision, tag="ask"):
+class Ask(Decision, tag="ask", frozen=True):
     """A person decides."""
 
     request: RequestId
     refusal: Refusal
 
 
-class Wait(Decision, tag="wait"):
+class Wait(Decision, tag="wait", frozen=True):
     """Queued; a `Decided` event follows."""
 
     request: RequestId
     refusal: Refusal
 
 
-class Go(Decision, tag="go"):
+class Go(Decision, tag="go", frozen=True):
     """Perform it."""
 
     ticket: TicketId
@@ -403,33 +403,33 @@ class Go(Decision, tag="go"):
 AnyDecision = Deny | Ask | Wait | Go
 
 
-class Reply(Struct, tag_field="type"):
+class Reply(Struct, tag_field="type", frozen=True):
     """What a call returns at once."""
 
 
-class DecidedReply(Reply, tag="decided"):
+class DecidedReply(Reply, tag="decided", frozen=True):
     """The decision on a request."""
 
     decision: AnyDecision
 
 
-class CapabilityReply(Reply, tag="capability"):
+class CapabilityReply(Reply, tag="capability", frozen=True):
     """The derived capability."""
 
     capability: CapabilityId
 
 
-class EpochReply(Reply, tag="epoch"):
+class EpochReply(Reply, tag="epoch", frozen=True):
     """The number of the new epoch."""
 
     epoch: int
 
 
-class DoneReply(Reply, tag="done"):
+class DoneReply(Reply, tag="done", frozen=True):
     """It is so."""
 
 
-class RefusedReply(Reply, tag="refused"):
+class RefusedReply(Reply, tag="refused", frozen=True):
     """The call itself was wrong."""
 
     refusal: Refusal
@@ -438,11 +438,11 @@ class RefusedReply(Reply, tag="refused"):
 AnyReply = DecidedReply | CapabilityReply | EpochReply | DoneReply | RefusedReply
 
 
-class Event(Struct, tag_field="event"):
+class Event(Struct, tag_field="event", frozen=True):
     """What happens later, to whom it concerns."""
 
 
-class DecidedEvent(Event, tag="decided"):
+class DecidedEvent(Event, tag="decided", frozen=True):
     """A waiting request was decided."""
 
     pid: Pid
@@ -450,7 +450,7 @@ class DecidedEvent(Event, tag="decided"):
     decision: AnyDecision
 
 
-class CancelEvent(Event, tag="cancel"):
+class CancelEvent(Event, tag="cancel", frozen=True):
     """Stop performing this effect and complete it."""
 
     pid: Pid
@@ -464,20 +464,20 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     status: ExitStatus | None = None
 
 
-class StateEvent(Event, tag="state"):
+class StateEvent(Event, tag="state", frozen=True):
     """A process is closing or has exited."""
 
     pid: Pid
     state: ProcessState
 
 
-class SuspendEvent(Event, tag="suspend"):
+class SuspendEvent(Event, tag="suspend", frozen=True):
     """A process was suspended."""
 
     pid: Pid
 
 
-class ResumeEvent(Event, tag="resume"):
+class ResumeEvent(Event, tag="resume", frozen=True):
     """A process was resumed."""
 
     pid: Pid

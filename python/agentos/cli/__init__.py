@@ -72,7 +72,7 @@ def _run(verb: str, arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell. Keep the exit from flushing into it.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     except Exception as error:
         return _bug(error)

@@ -1,4 +1,4 @@
-"""`python -m agentos.daemon HOME`: started by the first command that acts, gone when nothing is left to do."""
+"""`python -m agentos.daemon HOME`: started by the first command that acts, gone when it has no more to do."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ def _main() -> int:
     from agentos.daemon.server import serve
 
     try:
-        trio.run(serve, home, lambda: _ready(), strict_exception_groups=True)
-    except* AgentOSError as group:
-        error = next(found for found in _leaves(group) if isinstance(found, AgentOSError))
-        _say({"error": to_dict(error)})
-        return error.exit_code
+        trio.run(serve, home, _ready)
+    except (AgentOSError, BaseExceptionGroup) as failure:
+        known = [leaf for leaf in _leaves(failure) if isinstance(leaf, AgentOSError)]
+        if not known:
+            raise
+        _say({"error": to_dict(known[0])})
+        return known[0].exit_code
     finally:
         os.close(lock)
     return 0
@@ -53,12 +55,10 @@ def _ready() -> None:
     os.dup2(2, 1)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
+def _leaves(failure: BaseException) -> list[BaseException]:
+    if not isinstance(failure, BaseExceptionGroup):
+        return [failure]
+    return [leaf for inner in failure.exceptions for leaf in _leaves(inner)]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def refusal(peer: socket.socket) -> str | None:
 
 
 def _namespace(pid: int | str, name: str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/{name}")
+    return str(Path(f"/proc/{pid}/ns/{name}").readlink())
 
 
 def _confinement(pid: int | str) -> dict[str, int]:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 
 import trio
@@ -107,10 +108,8 @@ class _Server:
             error = Denied(
                 reason, stage="process", name="peer", hint="agents reach the kernel by their own channel"
             )
-            try:
+            with suppress(trio.BrokenResourceError):
                 await stream.send_all(encode(Response(error=to_dict(error))) + b"\n")
-            except trio.BrokenResourceError:
-                pass
             await trio.aclose_forcefully(stream)
             return
         self._sessions += 1
