@@ -18,15 +18,66 @@ const PROGRAMS: &[&str] = &["bin", "sbin", "usr", "opt"];
 /// certificate authorities. Nothing with passwords, keys or tokens: no `shadow`, `ssh`, `ssl/private`,
 /// `environment`, `gitconfig`, `npmrc`, `pip.conf`, `netrc`.
 const SETTINGS: &[&str] = &[
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ld.so.preload",
-    "passwd", "group", "nsswitch.conf", "host.conf", "gai.conf", "protocols", "services", "networks", "shells",
-    "alternatives", "localtime", "timezone", "locale.alias", "locale.conf", "locale.gen", "os-release",
-    "lsb-release", "debian_version", "redhat-release", "fedora-release", "alpine-release", "system-release",
-    "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "ca-certificates", "ca-certificates.conf",
-    "pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf", "pki/ca-trust/extracted", "pki/java",
-    "crypto-policies", "mime.types", "magic", "magic.mime", "terminfo", "inputrc", "profile", "profile.d",
-    "bash.bashrc", "bashrc", "fonts", "xml", "sgml", "perl", "texmf", "emacs", "vim", "gdb",
-    "maven/m2.conf", "maven/logging", "debuginfod", "bash_completion.d", "zsh", "fish",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "ld.so.preload",
+    "passwd",
+    "group",
+    "nsswitch.conf",
+    "host.conf",
+    "gai.conf",
+    "protocols",
+    "services",
+    "networks",
+    "shells",
+    "alternatives",
+    "localtime",
+    "timezone",
+    "locale.alias",
+    "locale.conf",
+    "locale.gen",
+    "os-release",
+    "lsb-release",
+    "debian_version",
+    "redhat-release",
+    "fedora-release",
+    "alpine-release",
+    "system-release",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "ssl/cert.pem",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "pki/tls/certs",
+    "pki/tls/cert.pem",
+    "pki/tls/openssl.cnf",
+    "pki/ca-trust/extracted",
+    "pki/java",
+    "crypto-policies",
+    "mime.types",
+    "magic",
+    "magic.mime",
+    "terminfo",
+    "inputrc",
+    "profile",
+    "profile.d",
+    "bash.bashrc",
+    "bashrc",
+    "fonts",
+    "xml",
+    "sgml",
+    "perl",
+    "texmf",
+    "emacs",
+    "vim",
+    "gdb",
+    "maven/m2.conf",
+    "maven/logging",
+    "debuginfod",
+    "bash_completion.d",
+    "zsh",
+    "fish",
 ]; // sorted by purpose
 /// Beginnings of names in `/etc`: versions follow.
 const SETTINGS_OF_RUNTIMES: &[&str] = &["java", "python", "ld-musl", "php", "R", "ruby", "nodejs", "lua"];
@@ -34,19 +85,48 @@ const SETTINGS_OF_RUNTIMES: &[&str] = &["java", "python", "ld-musl", "php", "R",
 /// The user's runtimes below the home folder. Never their parents, which hold tokens (`.cargo/credentials`,
 /// uv's `credentials`) and settings.
 const RUNTIMES: &[&str] = &[
-    ".cargo/bin", ".cargo/registry", ".rustup/toolchains", ".rustup/settings.toml",
-    ".pyenv/bin", ".pyenv/libexec", ".pyenv/completions", ".pyenv/plugins", ".pyenv/pyenv.d", ".pyenv/shims",
-    ".pyenv/version", ".pyenv/versions",
-    ".nvm/versions", ".nvm/alias",
-    ".local/bin", ".local/share/uv/python", ".local/share/uv/tools",
-    ".local/share/pipx/venvs", ".local/share/pipx/shared", ".local/pipx/venvs", ".local/pipx/shared",
-    ".local/share/mise/installs", ".local/share/mise/shims",
-    ".conda/envs", "micromamba/envs",
+    ".cargo/bin",
+    ".cargo/registry",
+    ".rustup/toolchains",
+    ".rustup/settings.toml",
+    ".pyenv/bin",
+    ".pyenv/libexec",
+    ".pyenv/completions",
+    ".pyenv/plugins",
+    ".pyenv/pyenv.d",
+    ".pyenv/shims",
+    ".pyenv/version",
+    ".pyenv/versions",
+    ".nvm/versions",
+    ".nvm/alias",
+    ".local/bin",
+    ".local/share/uv/python",
+    ".local/share/uv/tools",
+    ".local/share/pipx/venvs",
+    ".local/share/pipx/shared",
+    ".local/pipx/venvs",
+    ".local/pipx/shared",
+    ".local/share/mise/installs",
+    ".local/share/mise/shims",
+    ".conda/envs",
+    "micromamba/envs",
 ];
 /// Installations of conda, and what of each is needed to run it.
 const CONDAS: &[&str] = &["miniconda3", "anaconda3", "miniforge3", "mambaforge"];
-const CONDA_PARTS: &[&str] =
-    &["bin", "condabin", "conda-meta", "envs", "etc", "include", "lib", "libexec", "sbin", "shell", "share", "ssl"];
+const CONDA_PARTS: &[&str] = &[
+    "bin",
+    "condabin",
+    "conda-meta",
+    "envs",
+    "etc",
+    "include",
+    "lib",
+    "libexec",
+    "sbin",
+    "shell",
+    "share",
+    "ssl",
+];
 
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -60,9 +140,15 @@ pub(crate) enum Content {
     File(&'static str),
     Symlink(PathBuf),
     /// The same place of the host. A `required` one that cannot be had is an error.
-    Host { writable: bool, device: bool, required: bool },
+    Host {
+        writable: bool,
+        device: bool,
+        required: bool,
+    },
     /// An empty file system in memory.
-    Private { mode: &'static std::ffi::CStr },
+    Private {
+        mode: &'static std::ffi::CStr,
+    },
     /// The process file system of the new pid namespace.
     Processes,
     /// Pseudo-terminals of its own.
@@ -195,7 +281,8 @@ fn granted(layout: &mut Layout, spec: &LaunchSpec) -> Result<(), Failure> {
     for grant in &spec.paths {
         let path = grant.path.path();
         if let Some(own) = ["/", "/proc", "/dev"].iter().find(|own| path == OsStr::new(own)) {
-            let message = format!("{own} itself cannot be granted: name the folders below it that are needed");
+            let message =
+                format!("{own} itself cannot be granted: name the folders below it that are needed");
             return Err(Failure::input(message));
         }
         let writable = grant.access == Access::ReadWrite;

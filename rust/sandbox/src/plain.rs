@@ -43,8 +43,8 @@ fn serve(command: libc::pid_t, control: &OwnedFd) -> Result<End, Failure> {
         if let Some(end) = init::reap(command) {
             return Ok(end);
         }
-        let [lifeline, _] = wait_ready([(control.as_fd(), false), (signals.as_fd(), true)])
-            .mechanism("poll", "waiting")?;
+        let [lifeline, _] =
+            wait_ready([(control.as_fd(), false), (signals.as_fd(), true)]).mechanism("poll", "waiting")?;
         if lifeline.closed {
             return Ok(End::Signal(libc::SIGKILL));
         }

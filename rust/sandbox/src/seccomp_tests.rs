@@ -46,7 +46,9 @@ fn refuses_what_is_listed_and_lets_the_rest_pass() {
     for number in ABSENT {
         assert_eq!(native(*number, [0; 6]), Answer::Errno(libc::ENOSYS), "{number}");
     }
-    for number in [libc::SYS_read, libc::SYS_execve, libc::SYS_ptrace, libc::SYS_connect, libc::SYS_exit_group] {
+    for number in
+        [libc::SYS_read, libc::SYS_execve, libc::SYS_ptrace, libc::SYS_connect, libc::SYS_exit_group]
+    {
         assert_eq!(native(number, [u64::MAX; 6]), Answer::Allow, "{number}");
     }
 }

@@ -29,7 +29,9 @@ pub(crate) fn start(spec: &LaunchSpec, control: &OwnedFd) -> Result<(libc::pid_t
     // Only root may, and only root's groups reach further than the user's own.
     let _ = process::drop_groups();
     let (user, group) = process::identity();
-    match process::fork(NAMESPACES).mechanism("namespaces", "making user, mount, pid, network, ipc and uts namespaces")? {
+    match process::fork(NAMESPACES)
+        .mechanism("namespaces", "making user, mount, pid, network, ipc and uts namespaces")?
+    {
         Fork::Parent(pid) => {
             Event::Started { init: pid }.send(control.as_fd());
             sys::open_gate(keeper.as_fd()).mechanism("pipe", "opening the gate")?;

@@ -41,9 +41,8 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
 pub(crate) fn send(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         // SAFETY: the pointer and length are those of a live slice.
-        let sent = unsafe {
-            libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL)
-        };
+        let sent =
+            unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
         match usize::try_from(sent) {
             Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
             Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
@@ -91,9 +90,7 @@ pub(crate) struct Ready {
 
 /// Waits until one of `descriptors` has something to say; for sockets listens for the far end closing
 /// only where `read` is false.
-pub(crate) fn wait_ready<const N: usize>(
-    descriptors: [(BorrowedFd<'_>, bool); N],
-) -> io::Result<[Ready; N]> {
+pub(crate) fn wait_ready<const N: usize>(descriptors: [(BorrowedFd<'_>, bool); N]) -> io::Result<[Ready; N]> {
     let mut set = descriptors.map(|(descriptor, read)| libc::pollfd {
         fd: descriptor.as_raw_fd(),
         events: if read { libc::POLLIN } else { libc::POLLRDHUP },

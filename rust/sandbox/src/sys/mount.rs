@@ -100,7 +100,11 @@ fn setattr(tree: BorrowedFd<'_>, attributes: &MountAttributes, recursive: bool) 
 }
 
 /// A fresh, detached file system of the kind `name`.
-pub(crate) fn new_filesystem(name: &CStr, options: &[(&CStr, &CStr)], attributes: u64) -> io::Result<OwnedFd> {
+pub(crate) fn new_filesystem(
+    name: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: u64,
+) -> io::Result<OwnedFd> {
     // SAFETY: a NUL-terminated string.
     let context = owned(unsafe { libc::syscall(SYS_FSOPEN, name.as_ptr(), FSOPEN_CLOEXEC) })?;
     for (key, value) in options {
@@ -118,9 +122,7 @@ pub(crate) fn new_filesystem(name: &CStr, options: &[(&CStr, &CStr)], attributes
     }
     let null = std::ptr::null::<libc::c_char>();
     // SAFETY: this command takes no key and no value.
-    check(unsafe {
-        libc::syscall(SYS_FSCONFIG, context.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
-    })?;
+    check(unsafe { libc::syscall(SYS_FSCONFIG, context.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0) })?;
     // SAFETY: an open file system context; no pointers.
     owned(unsafe { libc::syscall(SYS_FSMOUNT, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
 }

@@ -113,8 +113,7 @@ pub(crate) fn change_folder_to(folder: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn close_others_on_exec() -> io::Result<()> {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: no pointers; only flags change, so no descriptor that Rust owns becomes invalid.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
     check(result).map(drop)
 }
 
