@@ -109,7 +109,15 @@ def _bug(error: Exception) -> int:
 def _parser(verb: str, configure: object) -> argparse.ArgumentParser:
     import argparse
 
-    parser = argparse.ArgumentParser(
+    from agentos.errors import UsageError
+
+    class Parser(argparse.ArgumentParser):
+        """Wrong arguments are an error like any other, with its JSON and its hint."""
+
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+    parser = Parser(
         prog=f"agentos {verb}",
         description=VERBS[verb][1].capitalize() + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,0 +1,230 @@
+"""The façade of the kernel: decisions become returns and exceptions, waits can be cancelled, time acts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path as FilePath
+
+import pytest
+import trio
+import trio.testing
+
+from agentos.errors import BudgetExceeded, Denied, JournalError, MissingMechanism
+from agentos.kernel import Kernel, ReadOnlyKernel, open_kernel
+from agentos.messages import (
+    ANY,
+    CallAction,
+    Cost,
+    GroupSpec,
+    Limit,
+    Path,
+    ReadAction,
+    Spawn,
+    Tool,
+)
+
+TOOL = CallAction(tool="t")
+ANY_TOOL = Tool(tool=ANY)
+
+
+class Clock:
+    """Time that only moves when told to (UTC microseconds)."""
+
+    def __init__(self) -> None:
+        self.now_us = 1_000_000
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+def in_kernel(test: Callable[[Kernel, Clock], Awaitable[None]], database: FilePath | None = None) -> None:
+    """Runs `test` with a live kernel."""
+
+    async def main() -> None:
+        clock = Clock()
+        with trio.fail_after(20):
+            async with open_kernel(database, clock=clock) as kernel:
+                await kernel.epoch()
+                await test(kernel, clock)
+
+    trio.run(main)
+
+
+def test_what_is_not_held_is_denied_with_its_name() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        child = await kernel.spawn(kernel.root, "c", key="c", grants=[Path(path="/w", rights="read")])
+        await kernel.request(child.pid, ReadAction(path="/w/x"), key="1")
+        with pytest.raises(Denied) as denied:
+            await kernel.request(child.pid, ReadAction(path="/etc/passwd"), key="2")
+        assert (denied.value.stage, denied.value.name) == ("capability", "read /etc/passwd")
+
+    in_kernel(test)
+
+
+def test_a_budget_that_is_used_up_refuses() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        budget = Limit(usd_micros=100)
+        child = await kernel.spawn(kernel.root, "c", key="c", grants=[ANY_TOOL], budget=budget)
+        ticket = await kernel.request(child.pid, TOOL, key="1", estimate=Cost(usd_micros=90))
+        await kernel.complete(ticket, "ok", Cost(usd_micros=60))
+        with pytest.raises(BudgetExceeded):
+            await kernel.request(child.pid, TOOL, key="2", estimate=Cost(usd_micros=41))
+        await kernel.request(child.pid, TOOL, key="3", estimate=Cost(usd_micros=40))
+
+    in_kernel(test)
+
+
+def test_a_request_waits_for_its_turn_and_a_cancelled_wait_leaves_the_queue() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        await kernel.lane("l", 1)
+        first = await kernel.request(kernel.root, TOOL, key="1", lane="l")
+        with trio.move_on_after(0) as scope:
+            await kernel.request(kernel.root, TOOL, key="2", lane="l")
+        assert scope.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            went: list[int] = []
+
+            async def third() -> None:
+                went.append((await kernel.request(kernel.root, TOOL, key="3", lane="l")).id)
+
+            nursery.start_soon(third)
+            await trio.testing.wait_all_tasks_blocked()
+            assert went == []
+            await kernel.complete(first, "ok")
+        assert len(went) == 1
+
+    in_kernel(test)
+
+
+def test_killing_a_process_asks_its_performers_to_stop() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        parent = await kernel.spawn(kernel.root, "p", key="p", grants=[ANY_TOOL, Spawn()])
+        child = await kernel.spawn(parent.pid, "c", key="c", grants=[ANY_TOOL])
+        ticket = await kernel.request(child.pid, TOOL, key="1")
+        await kernel.signal(parent.pid, "kill")
+        await ticket.cancelled.wait()
+        with pytest.raises(Denied):
+            await kernel.request(child.pid, TOOL, key="2")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.wait_exited, parent.pid)
+            await trio.testing.wait_all_tasks_blocked()
+            await kernel.complete(ticket, "cancelled")
+        assert [row.name for row in kernel.processes()] == ["root"]
+
+    in_kernel(test)
+
+
+def test_a_spawn_waits_for_a_place_in_its_group() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        group = GroupSpec(weight=1, concurrency=2)
+        batch = await kernel.spawn(kernel.root, "b", key="b", grants=[Spawn()], group=group)
+        running = most = 0
+
+        async def unit(number: int) -> None:
+            nonlocal running, most
+            child = await kernel.spawn(batch.pid, f"u{number}", key=f"u{number}", lane="exec")
+            running += 1
+            most = max(most, running)
+            await trio.testing.wait_all_tasks_blocked()
+            running -= 1
+            await kernel.exit(child.pid, "done")
+
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(unit, number)
+        assert most == 2
+        assert sum(row.name.startswith("u") and row.state == "exited" for row in kernel.processes()) == 6
+
+    in_kernel(test)
+
+
+def test_a_waiting_request_is_denied_at_its_deadline() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        await kernel.lane("l", 0)
+        caught: list[Denied] = []
+
+        async def late() -> None:
+            try:
+                await kernel.request(kernel.root, TOOL, key="1", lane="l", deadline_us=2_000_000)
+            except Denied as denied:
+                caught.append(denied)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(late)
+            await trio.testing.wait_all_tasks_blocked()
+            clock.now_us = 2_000_000
+            await kernel.lane("other", 1)
+        assert [denied.name for denied in caught] == ["deadline"]
+
+    in_kernel(test)
+
+
+def test_what_was_acknowledged_is_there_for_the_next_kernel(tmp_path: FilePath) -> None:
+    database = tmp_path / "kernel.db"
+
+    async def first(kernel: Kernel, clock: Clock) -> None:
+        await kernel.put("unit", "u-1", {"state": "running"})
+        digest = await kernel.blob_put(b"plan")
+        await kernel.stream_append("log", b"hello ")
+        await kernel.stream_append("log", b"there")
+        await kernel.put("unit", "u-1", {"state": "committed", "plan": digest})
+
+    in_kernel(first, database)
+    reader = ReadOnlyKernel.load(database)
+    record = reader.record("unit", "u-1")
+    assert record is not None and record["state"] == "committed"
+    assert reader.blob(record["plan"]) == b"plan"
+    assert reader.stream("log", 6) == b"there"
+    home = reader.record("home", "id")
+
+    async def second(kernel: Kernel, clock: Clock) -> None:
+        assert kernel.record("unit", "u-1") == record
+        assert kernel.record("home", "id") == home
+
+    in_kernel(second, database)
+
+
+def test_a_second_writer_is_refused(tmp_path: FilePath) -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        with pytest.raises(MissingMechanism):
+            async with open_kernel(tmp_path / "kernel.db"):
+                pass
+
+    in_kernel(test, tmp_path / "kernel.db")
+
+
+def test_a_damaged_journal_is_an_error_and_stays_as_it_is(tmp_path: FilePath) -> None:
+    database = tmp_path / "kernel.db"
+    database.write_bytes(b"this is no journal" * 400)
+    before = database.read_bytes()
+    with pytest.raises(JournalError):
+        ReadOnlyKernel.load(database)
+
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        raise AssertionError("it opened")
+
+    with pytest.raises((JournalError, BaseExceptionGroup)):
+        in_kernel(test, database)
+    assert database.read_bytes() == before
+
+
+def test_a_record_that_is_too_large_is_refused() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        with pytest.raises(Denied) as denied:
+            await kernel.put("k", "i", {"x": "y" * 4000})
+        assert denied.value.name == "record"
+
+    in_kernel(test)
+
+
+def test_public_names_differ_between_homes(tmp_path: FilePath) -> None:
+    names = []
+    for home in ("a", "b"):
+
+        async def test(kernel: Kernel, clock: Clock) -> None:
+            names.append(kernel.name("p", kernel.root))
+            assert kernel.pid(names[-1][:8]) == kernel.root
+
+        (tmp_path / home).mkdir()
+        in_kernel(test, tmp_path / home / "kernel.db")
+    assert names[0] != names[1]
