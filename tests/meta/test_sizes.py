@@ -10,7 +10,7 @@ LIMIT = 500
 FUNCTION_LIMIT = 80
 # path: why it may be longer
 LONGER: dict[str, str] = {
-    "python/agentos/kernel.py": "the one façade: every call of the kernel in one place, half of it docstrings",
+    "python/agentos/kernel.py": "the one façade: every call of the kernel in one place, half docstrings",
     "python/agentos/messages.py": "mirrors the vocabulary of rust/abi, one flat list of declarations",
 }
 
