@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentos import __version__
 from agentos.daemon.protocol import (
@@ -27,6 +27,9 @@ from agentos.daemon.protocol import (
 )
 from agentos.errors import AgentOSError, Failed, InternalError, MissingMechanism, from_dict
 from agentos.home import Home
+
+if TYPE_CHECKING:
+    from agentos.models.environment import Credential
 
 SILENCE = 5.0
 """Seconds after which a daemon that says nothing counts as stopped."""
@@ -99,7 +102,7 @@ class Connection:
 class Daemon:
     """The home's daemon, as a client sees it. A context manager."""
 
-    def __init__(self, home: Home, credentials: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, home: Home, credentials: Sequence[Credential] | None = None) -> None:
         self.home = home
         self.result: Any = None
         self._credentials = credentials
@@ -175,7 +178,7 @@ class Daemon:
                 yield response.event
 
 
-def connect(home: Home, credentials: list[dict[str, Any]] | None = None) -> Daemon:
+def connect(home: Home, credentials: Sequence[Credential] | None = None) -> Daemon:
     """The home's daemon, started if there is none. `credentials` go straight to its broker."""
     return Daemon(home, credentials)
 
@@ -284,14 +287,14 @@ def _submission() -> dict[str, Any]:
     }
 
 
-def _hand_over(connection: Connection, credentials: list[dict[str, Any]]) -> None:
+def _hand_over(connection: Connection, credentials: Sequence[Credential]) -> None:
     """Sends provider keys to the broker over a channel of its own: the daemon only passes it on."""
-    from agentos.models.environment import send_credentials
+    from agentos.models.environment import roots_from_environment, send_credentials
 
     number = connection.begin("session.credentials", {})
     channel = connection.receive_socket()
     with channel:
-        send_credentials(channel, credentials)  # type: ignore[arg-type]
+        send_credentials(channel, credentials, roots=roots_from_environment(os.environ))
     while True:
         response = connection.receive()
         if response.id == number and response.error is not None:

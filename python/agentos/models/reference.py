@@ -27,6 +27,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     url: str
     url_variable: str
     key_variable: str | None = None
+    key_header: Literal["x-api-key", "api-key", "bearer"] = "bearer"
+    token_variable: str | None = None
     prefixes: tuple[str, ...] = ()
     default_model: str | None = None
     max_tokens_key: str = "max_tokens"
@@ -88,8 +90,8 @@ def resolve(name: str, environment: Mapping[str, str], *, url: str | None = None
     """
     provider_name, model = _split(name)
     provider = providers()[provider_name]
-    base = url or environment.get(provider.url_variable) or provider.url
-    return ModelReference(provider=provider_name, model=model, wire=provider.wire, url=_base(base, provider))
+    base = base_url(url or environment.get(provider.url_variable) or provider.url, provider)
+    return ModelReference(provider=provider_name, model=model, wire=provider.wire, url=base)
 
 
 def default_name(environment: Mapping[str, str]) -> str:
@@ -119,7 +121,8 @@ def _split(name: str) -> tuple[str, str]:
     )
 
 
-def _base(text: str, provider: Provider) -> str:
+def base_url(text: str, provider: Provider) -> str:
+    """`text` as the base that the wire's path is appended to. Raises UsageError."""
     base = text if "://" in text else f"http://{text}"
     parts = urlsplit(base)
     base = base.rstrip("/")

@@ -2,7 +2,7 @@
 //!
 //! `launch FD` runs one confined command for whoever holds the other end of the socket FD; the pid 1 of
 //! the confinement (`init`) is a fork of it, so it needs no file of its own inside. `probe` prints what
-//! this machine can do, as JSON.
+//! this machine can do, as JSON. `broker` serves the daemon at the other end of its standard input.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             Ok(descriptor) => agentos_sandbox::launch(descriptor).into(),
             Err(_) => usage(),
         },
+        ["broker", arguments @ ..] => agentos_broker::main(arguments.iter().map(Into::into)),
         ["probe"] => probe(),
         _ => usage(),
     }
