@@ -20,7 +20,7 @@ import trio
 
 from agentos.drivers.broker_link import FRAME_BYTES, Endpoint, Link
 from agentos.drivers.model_events import Done, Error, ModelEvent
-from agentos.drivers.runner import runner_path
+from agentos.drivers.runner import find_runner
 from agentos.errors import InternalError, MissingMechanism, UsageError
 
 _CUT_SECONDS = 2.0
@@ -79,7 +79,7 @@ class Broker:
         cls, *, runner: Path | None = None, on_restart: OnRestart | None = None
     ) -> AsyncIterator[Broker]:
         """Run a broker while the block does. Raises MissingMechanism when it cannot be started."""
-        broker = cls(runner or runner_path(), on_restart)
+        broker = cls(runner or Path(find_runner()), on_restart)
         first = await broker._launch()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(broker._supervise, nursery, first)
