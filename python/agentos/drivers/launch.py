@@ -51,12 +51,14 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
         env: Mapping[str, str],
         level: Level = "strict",
         home: str | None = None,
+        paths: Sequence[str | bytes] = (),
         hidden: Sequence[str | os.PathLike[str]] = (),
     ) -> LaunchSpec:
         """The launch that the mandate of a ticket allows, and no more.
 
         `env` is the whole environment but `HOME` and `TMPDIR`, which are set here. `home` is the home folder
-        of the person it runs for (default: this process's). Raises UsageError for a mandate that confinement
+        of the person it runs for (default: this process's). `paths` are the mandate's paths as the host knows
+        them, needed for those that are not UTF-8. Raises UsageError for a mandate that confinement
         cannot hold a process to (`everything`, writing without reading).
         """
         real = _usable_home(home or str(FilePath("~").expanduser()))
@@ -68,7 +70,9 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
             environment=[(os.fsencode(key), os.fsencode(value)) for key, value in environment.items()],
             folder=folder,
             home=os.fsencode(real),
-            paths=[] if level == "none" else _grants(mandate, folder),
+            paths=[]
+            if level == "none"
+            else _grants(mandate, [os.fsencode(path) for path in paths] + [folder]),
             hidden=[os.fsencode(path) for path in hidden],
         )
 
@@ -136,16 +140,24 @@ class Report:
         raise _failure(end)
 
 
+def record_path(path: str | bytes) -> str:
+    """A path as the kernel's records have it: text, with bytes that are not UTF-8 escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_system(path: str) -> bool:
+    """Whether `path` lies in a folder that belongs to the system rather than to people."""
+    return any(path == place or path.startswith(place + "/") for place in _SYSTEM)
+
+
 def _usable_home(home: str) -> str:
     """`home`, or `/tmp` for accounts whose home is no place to put an empty folder over."""
     normal = os.path.normpath(home)
-    below_system = any(normal == place or normal.startswith(place + "/") for place in _SYSTEM)
-    return "/tmp" if not normal.startswith("/") or normal.strip("/") == "" or below_system else normal
+    return "/tmp" if not normal.startswith("/") or normal.strip("/") == "" or is_system(normal) else normal
 
 
-def _grants(mandate: Sequence[AnyScope], folder: bytes) -> list[PathGrant]:
-    # The kernel's records hold text. A folder that is not UTF-8 is escaped there; it is the one that may be.
-    escaped = folder.decode("utf-8", "backslashreplace")
+def _grants(mandate: Sequence[AnyScope], real_paths: Sequence[bytes]) -> list[PathGrant]:
+    real = {record_path(path): path for path in real_paths}
     grants = []
     for scope in mandate:
         if isinstance(scope, Everything):
@@ -153,7 +165,7 @@ def _grants(mandate: Sequence[AnyScope], folder: bytes) -> list[PathGrant]:
         if isinstance(scope, Path):
             if scope.rights == "write":
                 raise _unconfinable(f"writing {scope.path} without reading it")
-            path = folder if scope.path == escaped else os.fsencode(scope.path)
+            path = real.get(scope.path, os.fsencode(scope.path))
             grants.append(PathGrant(path=path, access=scope.rights))
     return grants
 

@@ -72,7 +72,7 @@ impl<T> Mechanism<T> for io::Result<T> {
     }
 }
 
-/// One line to the process that holds the other end of the socket. At most one of the last three is sent.
+/// One line to the process that holds the other end of the socket. The first of the last three counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

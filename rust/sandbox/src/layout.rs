@@ -2,7 +2,6 @@
 //! runtimes one by one, private places for everything else, and the granted paths.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,116 +16,30 @@ const PROGRAMS: &[&str] = &["bin", "sbin", "usr", "opt"];
 /// The part of `/etc` that programs need to start, to know names and time zones and to trust the usual
 /// certificate authorities. Nothing with passwords, keys or tokens: no `shadow`, `ssh`, `ssl/private`,
 /// `environment`, `gitconfig`, `npmrc`, `pip.conf`, `netrc`.
-const SETTINGS: &[&str] = &[
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "ld.so.preload",
-    "passwd",
-    "group",
-    "nsswitch.conf",
-    "host.conf",
-    "gai.conf",
-    "protocols",
-    "services",
-    "networks",
-    "shells",
-    "alternatives",
-    "localtime",
-    "timezone",
-    "locale.alias",
-    "locale.conf",
-    "locale.gen",
-    "os-release",
-    "lsb-release",
-    "debian_version",
-    "redhat-release",
-    "fedora-release",
-    "alpine-release",
-    "system-release",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "ssl/cert.pem",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "pki/tls/certs",
-    "pki/tls/cert.pem",
-    "pki/tls/openssl.cnf",
-    "pki/ca-trust/extracted",
-    "pki/java",
-    "crypto-policies",
-    "mime.types",
-    "magic",
-    "magic.mime",
-    "terminfo",
-    "inputrc",
-    "profile",
-    "profile.d",
-    "bash.bashrc",
-    "bashrc",
-    "fonts",
-    "xml",
-    "sgml",
-    "perl",
-    "texmf",
-    "emacs",
-    "vim",
-    "gdb",
-    "maven/m2.conf",
-    "maven/logging",
-    "debuginfod",
-    "bash_completion.d",
-    "zsh",
-    "fish",
-]; // sorted by purpose
+const SETTINGS: &str = "\
+    ld.so.cache ld.so.conf ld.so.conf.d ld.so.preload passwd group nsswitch.conf host.conf gai.conf \
+    protocols services networks shells alternatives localtime timezone locale.alias locale.conf \
+    locale.gen os-release lsb-release debian_version redhat-release fedora-release alpine-release \
+    system-release ssl/certs ssl/openssl.cnf ssl/cert.pem ca-certificates ca-certificates.conf \
+    pki/tls/certs pki/tls/cert.pem pki/tls/openssl.cnf pki/ca-trust/extracted pki/java \
+    crypto-policies mime.types magic magic.mime terminfo inputrc profile bash.bashrc \
+    bashrc fonts xml sgml perl texmf emacs vim gdb maven/m2.conf maven/logging debuginfod \
+    bash_completion.d zsh fish";
 /// Beginnings of names in `/etc`: versions follow.
-const SETTINGS_OF_RUNTIMES: &[&str] = &["java", "python", "ld-musl", "php", "R", "ruby", "nodejs", "lua"];
+const SETTINGS_OF_RUNTIMES: &[&str] = &["java", "python", "ld-musl"];
 
 /// The user's runtimes below the home folder. Never their parents, which hold tokens (`.cargo/credentials`,
 /// uv's `credentials`) and settings.
-const RUNTIMES: &[&str] = &[
-    ".cargo/bin",
-    ".cargo/registry",
-    ".rustup/toolchains",
-    ".rustup/settings.toml",
-    ".pyenv/bin",
-    ".pyenv/libexec",
-    ".pyenv/completions",
-    ".pyenv/plugins",
-    ".pyenv/pyenv.d",
-    ".pyenv/shims",
-    ".pyenv/version",
-    ".pyenv/versions",
-    ".nvm/versions",
-    ".nvm/alias",
-    ".local/bin",
-    ".local/share/uv/python",
-    ".local/share/uv/tools",
-    ".local/share/pipx/venvs",
-    ".local/share/pipx/shared",
-    ".local/pipx/venvs",
-    ".local/pipx/shared",
-    ".local/share/mise/installs",
-    ".local/share/mise/shims",
-    ".conda/envs",
-    "micromamba/envs",
-];
+const RUNTIMES: &str = "\
+    .cargo/bin .cargo/registry .rustup/toolchains .rustup/settings.toml .pyenv/bin .pyenv/libexec \
+    .pyenv/completions .pyenv/plugins .pyenv/pyenv.d .pyenv/shims .pyenv/version .pyenv/versions \
+    .nvm/versions .nvm/alias .local/bin .local/share/uv/python .local/share/uv/tools \
+    .local/share/pipx/venvs .local/share/pipx/shared .local/pipx/venvs .local/pipx/shared \
+    .local/share/mise/installs .local/share/mise/shims .conda/envs micromamba/envs";
 /// Installations of conda, and what of each is needed to run it.
 const CONDAS: &[&str] = &["miniconda3", "anaconda3", "miniforge3", "mambaforge"];
-const CONDA_PARTS: &[&str] = &[
-    "bin",
-    "condabin",
-    "conda-meta",
-    "envs",
-    "etc",
-    "include",
-    "lib",
-    "libexec",
-    "sbin",
-    "shell",
-    "share",
-    "ssl",
-];
+const CONDA_PARTS: &str = "\
+    bin condabin conda-meta envs etc include lib libexec sbin shell share ssl";
 
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -220,7 +133,7 @@ fn programs(layout: &mut Layout) {
 fn settings(layout: &mut Layout) {
     let etc = Path::new("/etc");
     put(layout, etc, Content::Folder, Rights::Read);
-    for name in SETTINGS {
+    for name in SETTINGS.split(' ') {
         show(layout, etc.join(name), Rights::Inherited);
     }
     for name in names(etc) {
@@ -264,11 +177,11 @@ fn private(layout: &mut Layout) {
 
 fn home(layout: &mut Layout, home: &Path) {
     put(layout, home, Content::Private { mode: c"0700" }, Rights::Write);
-    for runtime in RUNTIMES {
+    for runtime in RUNTIMES.split(' ') {
         show(layout, home.join(runtime), Rights::Inherited);
     }
     for conda in CONDAS {
-        for part in CONDA_PARTS {
+        for part in CONDA_PARTS.split(' ') {
             show(layout, home.join(conda).join(part), Rights::Inherited);
         }
     }
@@ -280,9 +193,11 @@ fn granted(layout: &mut Layout, spec: &LaunchSpec) -> Result<(), Failure> {
     }
     for grant in &spec.paths {
         let path = grant.path.path();
-        if let Some(own) = ["/", "/proc", "/dev"].iter().find(|own| path == OsStr::new(own)) {
+        let devices = path.starts_with("/dev") && path.parent() != Some(Path::new("/dev/shm"));
+        if path == Path::new("/") || path.starts_with("/proc") || devices {
+            let shown = path.display();
             let message =
-                format!("{own} itself cannot be granted: name the folders below it that are needed");
+                format!("{shown} cannot be granted: the confinement has its own; name other folders");
             return Err(Failure::input(message));
         }
         let writable = grant.access == Access::ReadWrite;

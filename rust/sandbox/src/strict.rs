@@ -85,7 +85,7 @@ fn confine(
 
 /// The user and group keep their numbers, and are the only ones there are: what the command writes
 /// belongs to the user who started it.
-fn map_identity(user: libc::uid_t, group: libc::gid_t) -> Result<(), Failure> {
+pub(crate) fn map_identity(user: libc::uid_t, group: libc::gid_t) -> Result<(), Failure> {
     // Nesting is refused by the system call filter; this refuses it a second time, where it can.
     let _ = fs::write("/proc/sys/user/max_user_namespaces", "0");
     for (file, text) in [
