@@ -59,7 +59,7 @@ class ClientSession:
             pass
         finally:
             with trio.CancelScope(shield=True):
-                await self._system.broker.close_session(self.id)
+                await self._system.close_session(self.id)
                 if self._child is not None:
                     await self._system.kernel.exit(self._child.pid, "done")
                 await trio.aclose_forcefully(self._stream)

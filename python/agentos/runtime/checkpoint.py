@@ -4,10 +4,10 @@ Content goes into one pack file beside the manifest, so that a single `fsync` ma
 earlier checkpoint of the same folder holds unchanged is referred to, not copied. Nothing of the user's
 repository is touched: git is asked one question, with its settings neutralised, and writes nothing.
 
-Left out are `.git` (the tools cannot write there) and folders that git ignores as a whole (`node_modules`,
-`.venv`, `target`): builds fill them, and copying them would cost more than the run. Owners, extended
-attributes and hard links are not kept. Rejected: a private git folder with the workspace as work tree. Git
-keeps one permission bit of nine and no empty folder, and takes a nested repository for a link.
+Left out are `.git` (no tool can write to one that is there) and folders that git ignores as a whole
+(`node_modules`, `.venv`, `target`): builds fill them, and copying them would cost more than the run. Owners,
+extended attributes and hard links are not kept. Rejected: a private git folder with the workspace as work
+tree. Git keeps one permission bit of nine and no empty folder, and takes a nested repository for a link.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def save_checkpoint(root: str, folder: Path, name: str, previous: Manifest | Non
 
 def look(root: str, before: Manifest) -> Manifest:
     """What `root` holds now, stored nowhere; reads only files that may have changed since `before`."""
-    return Scan(root, before, before.left_out, None).manifest()
+    return Scan(root, before, before.left_out, None, before.repositories).manifest()
 
 
 def _still_stored(previous: Manifest | None, folder: Path) -> Manifest | None:
@@ -94,12 +94,20 @@ class Scan:
     """One walk through a folder that follows no link."""
 
     def __init__(
-        self, root: str, known: Manifest | None, left_out: tuple[bytes, ...], pack: Pack | None
+        self,
+        root: str,
+        known: Manifest | None,
+        left_out: tuple[bytes, ...],
+        pack: Pack | None,
+        repositories: tuple[bytes, ...] | None = None,
     ) -> None:
         self._root = root
         self._known = known
         self._left_out = frozenset(left_out)
         self._pack = pack
+        # A repository that came to be during a run is a change like any other.
+        self._known_repositories = repositories
+        self._repositories: list[bytes] = []
         self._started_ns = time.time_ns()
         self._items: dict[bytes, Item] = {}
 
@@ -115,12 +123,13 @@ class Scan:
             started_ns=self._started_ns,
             items=self._items,
             left_out=tuple(sorted(self._left_out)),
+            repositories=tuple(self._repositories),
         )
 
     def _folder(self, descriptor: int, prefix: bytes) -> None:
         for name in sorted(os.fsencode(name) for name in os.listdir(descriptor)):
             path = prefix + name
-            if name == b".git" or path in self._left_out:
+            if path in self._left_out or (name == b".git" and self._repository(path)):
                 continue
             if len(self._items) >= MOST_ITEMS:
                 raise UsageError(
@@ -133,6 +142,13 @@ class Scan:
                 continue  # gone while we looked
             if item is not None:
                 self._items[path] = item
+
+    def _repository(self, path: bytes) -> bool:
+        """Whether a `.git` is one to leave alone."""
+        if self._known_repositories is not None and path not in self._known_repositories:
+            return False
+        self._repositories.append(path)
+        return True
 
     def _item(self, folder: int, name: bytes, path: bytes) -> Item | None:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)

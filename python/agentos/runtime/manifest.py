@@ -45,12 +45,14 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The items below `root` by relative path (bytes, as the system has them), and the folders left out."""
+    """The items below `root` by relative path (bytes, as the system has them), the folders left out, and the
+    `.git` of each repository in it."""
 
     root: str
     started_ns: int
     items: dict[bytes, Item]
     left_out: tuple[bytes, ...] = ()
+    repositories: tuple[bytes, ...] = ()
     version: int = VERSION
 
     def changes(self, later: Manifest) -> list[bytes]:

@@ -90,6 +90,30 @@ class System:
     idle: Callable[[], None] = lambda: None
     """Called when a work has ended: the daemon may have nothing left to do."""
 
+    _keys: dict[str, set[str]] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
+
+    def hold_keys(self, session: str, work: str) -> None:
+        """The keys of `session` serve the detached `work` until it ends, though the client goes."""
+        self._keys.setdefault(session, set()).add(work)
+
+    async def close_session(self, session: str) -> None:
+        """The client of `session` has gone: its keys go with it, unless detached work still uses them."""
+        if session in self._keys:
+            self._gone.add(session)
+        else:
+            await self.broker.close_session(session)
+
+    async def release_keys(self, work: str) -> None:
+        """`work` has ended and needs no keys any more."""
+        for session, works in list(self._keys.items()):
+            works.discard(work)
+            if not works:
+                del self._keys[session]
+                if session in self._gone:
+                    self._gone.discard(session)
+                    await self.broker.close_session(session)
+
     @property
     def view(self) -> View:
         """This system, for reading verbs."""

@@ -24,8 +24,13 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout: Annotated[int, Meta(ge=1, le=1_800, description="Seconds after which it is ended.")] = 120
 
     def mandate(self, place: Place) -> list[AnyScope]:
-        """What the command may reach: the workspace."""
-        return [Path(path=action_path(place.root), rights="read_write")]
+        """What the command may reach. Repositories' own data is read-only: hooks and settings there would
+        run unconfined the next time the user calls git."""
+        return [
+            Path(path=action_path(place.root), rights="read_write"),
+            *(Path(path=action_path(path), rights="read") for path in place.guarded),
+            *place.granted,
+        ]
 
     def action(self, place: Place) -> ExecAction:
         line = self.command.encode("utf-8", "backslashreplace")
@@ -33,4 +38,5 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return ExecAction(command=shown, mandate=self.mandate(place))
 
     async def perform(self, place: Place) -> str:
+        assert place.shell is not None, "an exec ticket brings a shell"
         return await place.shell(self.command, float(self.timeout), self.mandate(place))

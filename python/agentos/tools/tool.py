@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-from agentos.messages import AnyAction, AnyScope, Recovery
+from agentos.messages import AnyAction, AnyScope, Path, Recovery
 from agentos.tools.failure import ToolFailure
 from agentos.tools.files import locate
 from agentos.tools.names import quote
@@ -24,10 +24,13 @@ it printed and how it ended."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where tools work: the workspace (absolute, free of links), and what runs commands in it."""
+    """Where tools work: the workspace (absolute, free of links), the repositories' own data in it, what else
+    a command may reach, and, with a ticket, what runs commands."""
 
     root: str
-    shell: Shell
+    guarded: tuple[str, ...] = ()
+    granted: tuple[Path, ...] = ()
+    shell: Shell | None = None
 
     def locate(self, path: str) -> str:
         """The absolute path that a model's `path` means; the kernel decides whether it may be touched."""

@@ -1,0 +1,87 @@
+"""What an agent is: instructions, model, tools and bounds, as a run gives them; and its durable record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from agentos.messages import Path
+from agentos.models.reference import ModelReference
+from agentos.tools import TOOLS
+from agentos.tools.tool import action_path
+
+INSTRUCTIONS = """\
+You are a careful engineer working in a folder, your workspace. Do the task that you are given with your \
+tools, then say in a few sentences what you did. Paths are relative to the workspace. Look before you change \
+something, make the smallest change that does the task, and check your work where you can. Commands run \
+confined: there is no network and nothing outside the workspace. A refusal is final: do not try to get \
+around it, say what you could not do."""
+
+Level = Literal["strict", "standard", "none"]
+State = Literal["running", "done", "failed", "cancelled", "interrupted"]
+
+Stop = Literal[
+    "end_turn", "budget", "turns", "refusal", "loop", "model", "cancelled", "killed", "interrupted", "error"
+]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An agent as a run gives it. Money in micro-dollars; `read` and `write` are absolute paths granted
+    beside the workspace."""
+
+    name: str
+    model: ModelReference
+    system: str = INSTRUCTIONS
+    tools: tuple[str, ...] = tuple(TOOLS)
+    budget_micros: int = 1_000_000
+    max_turns: int = 50
+    max_tokens: int = 8_192
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+def granted(spec: Spec) -> tuple[Path, ...]:
+    """The paths that an agent has beside its workspace."""
+    return (
+        *(Path(path=action_path(path), rights="read") for path in spec.read),
+        *(Path(path=action_path(path), rights="read_write") for path in spec.write),
+    )
+
+
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An agent's durable record, one entry of kind `agent` in the kernel; what is long lies in blobs.
+
+    `pids` are its kernel processes, one for each time it was started; `head` the newest entry of its
+    transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier processes spent.
+    """
+
+    id: str
+    spec: str
+    name: str
+    model: str
+    workspace: str
+    level: Level
+    task: str
+    created: str
+    pids: list[int] = []
+    state: State = "running"
+    stop: Stop | None = None
+    turns: int = 0
+    head: str | None = None
+    settled_micros: int = 0
+    spent_micros: int = 0
+    before: str | None = None
+    after: str | None = None
+    files_changed: int = 0
+    ended: str | None = None
+    undone: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, and the error to report where it failed."""
+
+    state: State
+    stop: Stop
+    error: dict[str, Any] | None = None

@@ -1,0 +1,261 @@
+"""A run under way in this daemon: an agent's kernel process, its loop, and those who watch it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from typing import Any
+
+import msgspec
+import trio
+
+from agentos.errors import AgentOSError, Failed, InternalError, JournalError, to_dict
+from agentos.kernel import Kernel, ReadOnlyKernel
+from agentos.messages import (
+    AnyEvent,
+    AnyScope,
+    Exec,
+    ExitStatus,
+    Limit,
+    Model,
+    Path,
+    Pid,
+    StateEvent,
+    exactly,
+)
+from agentos.models.reference import ModelReference
+from agentos.money import usd
+from agentos.runtime.agent import Ending, Record, Spec, granted
+from agentos.runtime.feed import Event, Feed
+from agentos.runtime.log import final_text
+from agentos.runtime.loop import Loop, specifications
+from agentos.runtime.model_call import Caller
+from agentos.runtime.pressure import Pressure, Retry
+from agentos.runtime.shell import Surroundings, shell_for
+from agentos.runtime.system import Submission, System, Work
+from agentos.runtime.transcript import Transcript, now, save
+from agentos.runtime.workspace import Checkpoint
+from agentos.tools.names import quote
+from agentos.tools.tool import action_path
+
+STREAMS = 16
+"""How many calls one provider gets at once."""
+SHOWN_FILES = 200
+SHOWN_MESSAGE = 600
+
+_EXIT: dict[str, ExitStatus] = {"done": "done", "failed": "failed", "interrupted": "cancelled"}
+_LIVE: trio.lowlevel.RunVar[dict[str, AgentRun]] = trio.lowlevel.RunVar("agentos_runs")
+_PRESSURE: trio.lowlevel.RunVar[Pressure] = trio.lowlevel.RunVar("agentos_pressure")
+
+
+class AgentRun:
+    """One agent, from its start or resumption to its next end."""
+
+    def __init__(
+        self, system: System, record: Record, spec: Spec, submission: Submission, retry: Retry
+    ) -> None:
+        self.record = record
+        self.feed = Feed()
+        self.sessions: list[str] = []
+        """The client sessions that keep it going, the newest last: their keys are used."""
+        self.summary: Event = {}
+        self._system = system
+        self._spec = spec
+        self._submission = submission
+        self._retry = retry
+        self._closed = trio.CancelScope()
+
+    async def work(self, work: Work) -> None:
+        """The task: run, and settle whatever happens. An interruption leaves a run that can be resumed."""
+        live()[self.record.id] = self
+        try:
+            pid = await self._start()
+            await self._keep(pid)
+        except Exception as error:
+            # One run's failure must not be the daemon's.
+            with trio.CancelScope(shield=True):
+                await self._failed(error)
+        finally:
+            live().pop(self.record.id, None)
+            self.feed.close()
+            with trio.CancelScope(shield=True):
+                await self._system.release_keys(self.record.id)
+
+    async def _keep(self, pid: Pid) -> None:
+        ending = Ending(state="interrupted", stop="interrupted")
+        try:
+            with self._closed:
+                ending = await self._loop(pid)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._finish(pid, ending)
+
+    async def _failed(self, error: Exception) -> None:
+        if not isinstance(error, AgentOSError):
+            traceback.print_exception(error, file=sys.stderr)
+            log = str(self._system.home.daemon_log)
+            error = InternalError(f"{type(error).__name__}: {error}", where=log)
+        record = self.record
+        record.state, record.stop, record.ended = "failed", "error", now()
+        record.error = _bounded(to_dict(error))
+        self.summary = summary(self._system.kernel, record)
+        self.feed.send(self.summary)
+        with contextlib.suppress(JournalError):
+            await save(self._system.kernel, record)
+
+    async def _start(self) -> Pid:
+        kernel, record, spec = self._system.kernel, self.record, self._spec
+        remaining = max(0, spec.budget_micros - record.settled_micros)
+        child = await kernel.spawn(
+            kernel.root,
+            spec.name,
+            key=f"agent {record.id} {len(record.pids)}",
+            grants=self._grants(),
+            budget=Limit(usd_micros=remaining, turns=max(0, spec.max_turns - record.turns)),
+        )
+        record.pids.append(child.pid)
+        record.state, record.stop, record.error, record.ended = "running", None, None, None
+        record.spent_micros = record.settled_micros
+        await save(kernel, record)
+        price = spec.model.price()
+        self.feed.send(
+            {
+                "event": "started",
+                "pid": kernel.name("p", child.pid),
+                "agent": record.id,
+                "model": str(spec.model),
+                "url": spec.model.url,
+                "price": price.source,
+                "workspace": quote(record.workspace),
+                "level": record.level,
+                "budget_usd": usd(spec.budget_micros),
+                "spent_usd": usd(record.settled_micros),
+                "turn": record.turns,
+            }
+        )
+        return child.pid
+
+    def _grants(self) -> list[AnyScope]:
+        grants: list[AnyScope] = [
+            Model(model=exactly(self._spec.model.model)),
+            Path(path=action_path(self.record.workspace), rights="read_write"),
+            *granted(self._spec),
+        ]
+        if "shell" in self._spec.tools:
+            grants.append(Exec())
+        return grants
+
+    async def _loop(self, pid: Pid) -> Ending:
+        system, spec = self._system, self._spec
+        await open_lane(system.kernel, spec.model)
+        surroundings = Surroundings(
+            home=system.home, submission=self._submission, level=self.record.level, root=self.record.workspace
+        )
+        caller = Caller(
+            kernel=system.kernel,
+            broker=system.broker,
+            session=lambda: self.sessions[-1] if self.sessions else "",
+            pid=pid,
+            model=spec.model,
+            price=spec.model.price(),
+            system=spec.system,
+            tools=specifications(spec.tools),
+            max_tokens=spec.max_tokens,
+            pressure=pressure(),
+            retry=self._retry,
+            emit=self.feed.send,
+            charge=self._charge,
+        )
+        loop = Loop(
+            system.kernel,
+            pid,
+            spec,
+            self.record,
+            Transcript(system.kernel, self.record),
+            caller,
+            shell=lambda ticket: shell_for(surroundings, ticket),
+            before_writing=Checkpoint(system.kernel, system.home, pid, self.record).ensure,
+        )
+
+        def watch(event: AnyEvent) -> None:
+            if isinstance(event, StateEvent) and event.pid == pid:
+                self._closed.cancel()
+
+        system.kernel.watchers.append(watch)
+        try:
+            return await loop.run()
+        finally:
+            system.kernel.watchers.remove(watch)
+
+    def _charge(self, cost_micros: int) -> None:
+        self.record.spent_micros += cost_micros
+
+    async def _finish(self, pid: Pid, ending: Ending) -> None:
+        kernel, record = self._system.kernel, self.record
+        row = next((row for row in kernel.processes() if row.pid == pid), None)
+        if row is not None and row.state in ("closing", "exited"):
+            # Ended by the kernel's word: a signal, not the loop.
+            killed = row.status == "killed"
+            ending = Ending(state="cancelled", stop="killed" if killed else "cancelled")
+        changed = await Checkpoint(kernel, self._system.home, pid, record).compare()
+        record.state, record.stop, record.ended = ending.state, ending.stop, now()
+        record.settled_micros = record.spent_micros
+        record.error = None if ending.error is None else _bounded(ending.error)
+        await save(kernel, record)
+        await kernel.exit(pid, _EXIT.get(ending.state, "cancelled"))
+        files = [quote(path) for path in changed[:SHOWN_FILES]]
+        self.summary = {**summary(kernel, record), "files": files}
+        self.feed.send(self.summary)
+
+
+def _bounded(error: dict[str, Any]) -> dict[str, Any]:
+    """An error short enough for a record."""
+    return {key: value[:SHOWN_MESSAGE] if isinstance(value, str) else value for key, value in error.items()}
+
+
+def summary(kernel: ReadOnlyKernel, record: Record) -> Event:
+    """The summary event of a run as its record stands."""
+    return {
+        "event": "summary",
+        "pid": kernel.name("p", record.pids[-1]) if record.pids else None,
+        "agent": record.id,
+        "state": record.state,
+        "text": final_text(kernel, record),
+        "stop": record.stop,
+        "files_changed": record.files_changed,
+        "spent_usd": usd(record.spent_micros),
+        "turns": record.turns,
+        "error": record.error,
+    }
+
+
+def live() -> dict[str, AgentRun]:
+    """The runs of this daemon by the agent's id."""
+    try:
+        return _LIVE.get()
+    except LookupError:
+        _LIVE.set({})
+        return _LIVE.get()
+
+
+def pressure() -> Pressure:
+    """The back-pressure that all runs of this daemon share."""
+    try:
+        return _PRESSURE.get()
+    except LookupError:
+        _PRESSURE.set(Pressure())
+        return _PRESSURE.get()
+
+
+async def open_lane(kernel: Kernel, model: ModelReference) -> None:
+    """Bounds how many calls a provider gets at once."""
+    await kernel.lane(model.lane, STREAMS)
+
+
+def load_spec(kernel: Kernel, record: Record) -> Spec:
+    """The agent's `Spec`, as it was given with the run."""
+    data = kernel.blob(record.spec)
+    if data is None:
+        raise Failed("the run's settings were deleted, so it cannot go on", where=record.id)
+    return msgspec.json.decode(data, type=Spec)

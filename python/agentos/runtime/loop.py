@@ -1,0 +1,223 @@
+"""The agent loop: ask the model, do what it calls for, tell it what came of it, until it is done.
+
+The newest message of the transcript alone says what comes next, so a run that was cut off goes on by entering
+the loop again. Each model call and each tool call is one request to the kernel; a refusal is an error result
+that the model reads, never an exception that ends the run, unless it is the budget's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import trio
+
+from agentos.errors import (
+    AgentOSError,
+    BudgetExceeded,
+    Denied,
+    Failed,
+    InternalError,
+    MissingMechanism,
+    to_dict,
+)
+from agentos.kernel import Kernel, Ticket
+from agentos.messages import Cost, Outcome, Pid
+from agentos.models.conversation import Message, Text, ToolResult, ToolSpec, ToolUse, said
+from agentos.money import usd
+from agentos.runtime.agent import Ending, Record, Spec, granted
+from agentos.runtime.model_call import Caller, TicketCancelled
+from agentos.runtime.transcript import Transcript
+from agentos.tools import TOOLS
+from agentos.tools.failure import ToolFailure
+from agentos.tools.output import bounded
+from agentos.tools.tool import Place, Shell, Tool
+
+CUT_OFF = "[Your reply was cut off at its longest length. Go on where it stopped, in smaller pieces.]"
+INTERRUPTED = (
+    "interrupted: AgentOS was stopped while this ran, so its outcome is unknown. "
+    "Look at what is there before you repeat it."
+)
+SAME_WARN, SAME_STOP = 3, 6
+"""How often the same call may bring the same result in a row: then the model is told, then the run ends."""
+
+
+class Loop:
+    """One agent at work."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        pid: Pid,
+        spec: Spec,
+        record: Record,
+        transcript: Transcript,
+        caller: Caller,
+        shell: Callable[[Ticket], Shell],
+        before_writing: Callable[[], Awaitable[tuple[str, ...]]],
+    ) -> None:
+        self._kernel = kernel
+        self._pid = pid
+        self._spec = spec
+        self._record = record
+        self._transcript = transcript
+        self._caller = caller
+        self._shell = shell
+        self._before_writing = before_writing
+        self._emit = caller.emit
+        self._place = Place(root=record.workspace, granted=granted(spec))
+        self._calls = 0
+        self._same: tuple[str, str, str] = ("", "", "")
+        self._repeats = 0
+
+    async def run(self) -> Ending:
+        """Runs until there is nothing left to do; says how it ended."""
+        await self._repair()
+        try:
+            while (ending := await self._step()) is None:
+                pass
+        except BudgetExceeded as error:
+            turns = self._record.turns >= self._spec.max_turns
+            return Ending(state="failed", stop="turns" if turns else "budget", error=to_dict(error))
+        except TicketCancelled:
+            return Ending(state="cancelled", stop="cancelled")
+        except InternalError:
+            raise
+        except AgentOSError as error:
+            return Ending(state="failed", stop="error", error=to_dict(error))
+        return ending
+
+    async def _repair(self) -> None:
+        """Calls that were under way when the run was cut off are answered: nobody knows how they ended, and
+        a conversation in which a call has no result is refused by every provider."""
+        uses = self._transcript.last.message.tool_uses()
+        if uses:
+            results = tuple(ToolResult(id=use.id, text=INTERRUPTED, error=True) for use in uses)
+            await self._transcript.add(Message(role="user", content=results))
+
+    async def _step(self) -> Ending | None:
+        last = self._transcript.last
+        if last.message.role == "user":
+            return await self._ask()
+        elif uses := last.message.tool_uses():
+            return await self._answer(uses)
+        elif last.stop == "max_tokens":
+            await self._transcript.add(said(CUT_OFF))
+        elif last.stop == "refusal":
+            error = {"code": "failed", "message": "the model refused", "where": None, "hint": None}
+            return Ending(state="failed", stop="refusal", error=error)
+        else:
+            return Ending(state="done", stop="end_turn")
+        return None
+
+    async def _ask(self) -> Ending | None:
+        turn = self._record.turns + 1
+        try:
+            reply = await self._caller.reply(self._transcript, turn)
+        except (Failed, MissingMechanism) as error:
+            return Ending(state="failed", stop="model", error=to_dict(error))
+        message = reply.message
+        if not message.content:
+            # An empty message cannot be sent back; an empty text stands for "nothing to say".
+            message = Message(role="assistant", content=(Text(text=""),))
+        await self._transcript.add(message, usage=reply.usage, cost_micros=reply.cost_micros, stop=reply.stop)
+        self._emit(
+            {
+                "event": "turn",
+                "turn": turn,
+                "stop": reply.stop,
+                "usage": msgspec.to_builtins(reply.usage),
+                "cost_usd": usd(reply.cost_micros),
+                "spent_usd": usd(self._record.spent_micros),
+            }
+        )
+        return None
+
+    async def _answer(self, uses: tuple[ToolUse, ...]) -> Ending | None:
+        results = []
+        for use in uses:
+            self._emit({"event": "tool_call", "id": use.id, "name": use.name, "input": use.input})
+            result = self._notice(use, await self._call(use))
+            self._emit(
+                {
+                    "event": "tool_result",
+                    "id": use.id,
+                    "name": use.name,
+                    "text": result.text,
+                    "error": result.error,
+                }
+            )
+            results.append(result)
+        await self._transcript.add(Message(role="user", content=tuple(results)))
+        if self._repeats < SAME_STOP:
+            return None
+        message = f"the model made the same call {self._repeats} times with the same result"
+        error = {"code": "failed", "message": message, "where": self._same[0], "hint": None}
+        return Ending(state="failed", stop="loop", error=error)
+
+    def _notice(self, use: ToolUse, result: ToolResult) -> ToolResult:
+        """Counts repetitions, and tells the model when it goes round in circles."""
+        call = (use.name, msgspec.json.encode(use.input, order="sorted").decode(), result.text)
+        self._repeats = self._repeats + 1 if call == self._same else 1
+        self._same = call
+        if self._repeats < SAME_WARN:
+            return result
+        note = f"\n[the same call has now brought the same result {self._repeats} times: try another way]"
+        return msgspec.structs.replace(result, text=result.text + note)
+
+    async def _call(self, use: ToolUse) -> ToolResult:
+        self._calls += 1
+        try:
+            text = await self._perform(self._decode(use))
+        except (ToolFailure, Denied) as failure:
+            reason = f"denied by the kernel: {failure}" if isinstance(failure, Denied) else str(failure)
+            return ToolResult(id=use.id, text=bounded(reason, 2_000), error=True)
+        return ToolResult(id=use.id, text=text)
+
+    def _decode(self, use: ToolUse) -> Tool:
+        kind = TOOLS.get(use.name) if use.name in self._spec.tools else None
+        if kind is None:
+            raise ToolFailure(f"there is no tool `{use.name}`; there are: {', '.join(self._spec.tools)}")
+        if use.malformed:
+            raise ToolFailure("the arguments were no JSON object, or cut off: send the call again")
+        try:
+            tool: Tool = msgspec.convert(use.input, kind)
+        except msgspec.ValidationError as error:
+            raise ToolFailure(f"wrong arguments: {error}") from None
+        return tool
+
+    async def _perform(self, tool: Tool) -> str:
+        place = self._place
+        if tool.RECOVERY != "pure":
+            place = msgspec.structs.replace(place, guarded=await self._before_writing())
+        action = tool.action(place)
+        ticket = await self._kernel.request(
+            self._pid, action, key=f"tool {self._record.turns}.{self._calls}", recovery=tool.RECOVERY
+        )
+        started = trio.current_time()
+        outcome: Outcome = "cancelled"
+        try:
+            text = await tool.perform(msgspec.structs.replace(place, shell=self._shell(ticket)))
+            outcome = "ok"
+        except ToolFailure:
+            outcome = "error"
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                wall_us = int((trio.current_time() - started) * 1e6)
+                await self._kernel.complete(ticket, outcome, Cost(wall_us=wall_us))
+        return text
+
+
+def specifications(names: tuple[str, ...]) -> list[ToolSpec]:
+    """The tools of these names as a model sees them."""
+    found = []
+    for name in names:
+        kind: Any = TOOLS[name]
+        schemas, components = msgspec.json.schema_components([kind], ref_template="{name}")
+        parameters = components.get(kind.__name__, schemas[0])
+        description = " ".join((kind.__doc__ or "").split())
+        keep = {key: parameters[key] for key in ("type", "properties", "required") if key in parameters}
+        found.append(ToolSpec(name=name, description=description, parameters=keep))
+    return found

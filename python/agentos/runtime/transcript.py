@@ -1,0 +1,104 @@
+"""The transcript of an agent: append-only, durable, one entry for each message.
+
+Entries are blobs, each naming the one before it; the newest is named by the agent's record. So an entry is
+there exactly when the record that names it is, and a run that was cut off goes on after its last one. The
+chain of records covers what was said without holding it: blobs can be deleted, the chain still verifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from agentos.errors import Failed
+from agentos.kernel import Kernel, ReadOnlyKernel
+from agentos.models.conversation import Message, Usage
+from agentos.runtime.agent import Record
+
+VERSION = 1
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message with what it cost. `stop` is why the model stopped, `previous` the entry before."""
+
+    turn: int
+    at: str
+    message: Message
+    previous: str | None = None
+    usage: Usage | None = None
+    cost_micros: int = 0
+    stop: str | None = None
+    version: int = VERSION
+
+
+class Transcript:
+    """An agent's messages, in memory and on disk alike."""
+
+    def __init__(self, kernel: Kernel, record: Record) -> None:
+        self._kernel = kernel
+        self._record = record
+        self._entries = list(entries(kernel, record.head))
+
+    @property
+    def last(self) -> Entry:
+        """The newest entry; there is always the task."""
+        return self._entries[-1]
+
+    def messages(self) -> list[Message]:
+        """The conversation, oldest first."""
+        return [entry.message for entry in self._entries]
+
+    def measured(self) -> tuple[int, list[Message]]:
+        """The tokens of the longest beginning of the conversation whose size the provider has told (0:
+        none yet), reply included, and the messages after it."""
+        for at in range(len(self._entries) - 1, -1, -1):
+            usage = self._entries[at].usage
+            if usage is not None and usage.total_tokens:
+                return usage.total_tokens, self.messages()[at + 1 :]
+        return 0, self.messages()
+
+    async def add(
+        self, message: Message, *, usage: Usage | None = None, cost_micros: int = 0, stop: str | None = None
+    ) -> None:
+        """Appends a message; durable, with the record as it now is, when this returns."""
+        turn = self._record.turns + 1 if message.role == "assistant" else self._record.turns
+        entry = Entry(
+            turn=turn,
+            at=now(),
+            message=message,
+            previous=self._record.head,
+            usage=usage,
+            cost_micros=cost_micros,
+            stop=stop,
+        )
+        self._record.head = await self._kernel.blob_put(msgspec.json.encode(entry))
+        self._record.turns = turn
+        self._entries.append(entry)
+        await save(self._kernel, self._record)
+
+
+async def save(kernel: Kernel, record: Record) -> None:
+    """Writes the agent's record durably."""
+    body: dict[str, Any] = msgspec.to_builtins(record)
+    await kernel.put("agent", record.id, body)
+
+
+def entries(kernel: ReadOnlyKernel, head: str | None) -> Iterator[Entry]:
+    """The entries that lead to `head`, oldest first. Failed where one of them is gone."""
+    found: list[Entry] = []
+    while head is not None:
+        data = kernel.blob(head)
+        if data is None:
+            raise Failed("a part of the transcript was deleted", where=head)
+        entry = msgspec.json.decode(data, type=Entry)
+        found.append(entry)
+        head = entry.previous
+    yield from reversed(found)
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
