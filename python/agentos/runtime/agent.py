@@ -60,6 +60,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     spec: str
     name: str
     model: str
+    url: str
     workspace: str
     level: Level
     task: str

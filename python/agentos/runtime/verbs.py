@@ -75,6 +75,7 @@ async def _begin(system: System, session: Session, request: RunRequest) -> Recor
         spec=await kernel.blob_put(msgspec.json.encode(request.spec)),
         name=request.spec.name,
         model=str(request.spec.model),
+        url=request.spec.model.url,
         workspace=root,
         level=request.level,
         task=request.task[:SHOWN_TASK],
@@ -136,15 +137,21 @@ async def _detached(
 
 
 async def _follow(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
-    """The events of a run from now on, without keeping it going; at once over where it does not run."""
+    """The transcript so far and the events from now on, without keeping the run going."""
     record = find_agent(system.kernel, params["pid"])
     run = live().get(record.id)
-    if run is not None:
-        with run.feed.watch() as events:
-            async for event in events:
-                await session.emit(event)
-        return run.summary
-    return summary(system.kernel, record)
+    if run is None:
+        for event in lines(system.kernel, record):
+            await session.emit(event)
+        await session.emit(summary(system.kernel, record))
+        return summary(system.kernel, record)
+    with run.feed.watch() as events:
+        # The transcript as it is at the moment of subscribing: nothing is missed, nothing comes twice.
+        for event in list(lines(system.kernel, run.record)):
+            await session.emit(event)
+        async for event in events:
+            await session.emit(event)
+    return run.summary
 
 
 def _log(view: View, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,6 +166,7 @@ def _show(view: View, params: dict[str, Any]) -> dict[str, Any]:
         **summary(view.kernel, record),
         "task": record.task,
         "model": record.model,
+        "url": record.url,
         "workspace": quote(record.workspace),
         "created": record.created,
         "ended": record.ended,

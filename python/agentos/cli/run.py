@@ -1,0 +1,149 @@
+"""`agentos run`: give an agent a task in a folder; it works there, after a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentos.home import Home
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from agentos.models.reference import ModelReference
+
+BUDGET = "1.00"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds this verb's arguments."""
+    parser.add_argument("task", metavar="TASK", help="what to do, in words; `-` reads it from stdin")
+    parser.add_argument(
+        "--agent", metavar="FILE|NAME", help="an agent file (.toml, .md), or one of the home's"
+    )
+    parser.add_argument(
+        "--model", metavar="M", help="provider/model, or a name such as claude-sonnet-5-5 (AGENTOS_MODEL)"
+    )
+    parser.add_argument("--workspace", metavar="DIR", default=".", help="the folder to work in (default: .)")
+    parser.add_argument(
+        "--budget", metavar="USD", help=f"the most it may spend (default: {BUDGET}; AGENTOS_BUDGET)"
+    )
+    parser.add_argument(
+        "--level",
+        choices=("strict", "standard", "none"),
+        help="how its commands are confined (default: strict)",
+    )
+    parser.add_argument("--detach", action="store_true", help="leave it running; print its process id")
+    parser.add_argument("--json", action="store_true", help="JSON Lines on stdout, a summary last")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the verb."""
+    import secrets
+
+    from agentos.errors import UsageError
+
+    home = Home.find()
+    task = sys.stdin.read() if arguments.task == "-" else arguments.task
+    if not task.strip():
+        raise UsageError("the task is empty", hint='say what to do: agentos run "fix the failing test"')
+    spec, model = _spec(arguments, home)
+    params = {
+        "key": secrets.token_hex(16),
+        "task": task,
+        "spec": spec,
+        "workspace": str(Path(arguments.workspace).absolute()),
+        "level": arguments.level or os.environ.get("AGENTOS_LEVEL") or "strict",
+        "detach": arguments.detach,
+    }
+    # The key makes a repeat the same run: another daemon goes on with it.
+    return watch(
+        home,
+        {model.provider: model.url},
+        "run",
+        params,
+        lambda first: ("run", params),
+        as_json=arguments.json,
+    )
+
+
+def _spec(arguments: argparse.Namespace, home: Home) -> tuple[dict[str, Any], ModelReference]:
+    """The agent that flags, agent file and environment make, in this order of strength."""
+    import msgspec
+
+    from agentos.models.reference import default_name, resolve
+    from agentos.money import micros
+    from agentos.runtime.agent_file import AgentFile, find_agent_file, read_agent_file
+
+    agent = AgentFile()
+    name = "agent"
+    if arguments.agent:
+        path = find_agent_file(arguments.agent, home)
+        agent = read_agent_file(path)
+        name = agent.name or path.stem
+    wanted = arguments.model or os.environ.get("AGENTOS_MODEL") or agent.model or default_name(os.environ)
+    model = resolve(wanted, os.environ, url=agent.url)
+    budget = arguments.budget or os.environ.get("AGENTOS_BUDGET") or agent.budget or BUDGET
+    given = {
+        "system": agent.system,
+        "tools": agent.tools,
+        "max_turns": agent.max_turns,
+        "max_tokens": agent.max_tokens,
+    }
+    return {
+        "name": name[:64],
+        "model": msgspec.to_builtins(model),
+        "budget_micros": micros(budget, where="--budget" if arguments.budget else None),
+        **agent.paths(),
+        **{key: value for key, value in given.items() if value is not None},
+    }, model
+
+
+def resume(home: Home, pid: str, *, as_json: bool) -> int:
+    """Goes on with the run of `pid`, which did not come to its end."""
+    from agentos.daemon.client import read
+
+    shown = read("run.show", {"pid": pid}, home)
+    params = {"pid": shown["agent"]}
+    urls = {shown["model"].partition("/")[0]: shown["url"]}
+    return watch(home, urls, "run.resume", params, lambda first: ("run.resume", params), as_json=as_json)
+
+
+def watch(
+    home: Home,
+    urls: dict[str, str],
+    verb: str,
+    params: dict[str, Any],
+    again: Callable[[dict[str, Any] | None], tuple[str, dict[str, Any]]],
+    *,
+    as_json: bool,
+) -> int:
+    """Calls a verb that streams a run, shows what happens, and returns the exit code."""
+    from agentos.cli import report
+    from agentos.cli.run_output import exit_code, printer
+    from agentos.daemon.client import connect, read
+    from agentos.errors import Interrupted, from_dict
+    from agentos.models.environment import credentials_from_environment
+
+    show = printer(as_json=as_json)
+    pid: str | None = None
+    credentials = credentials_from_environment(os.environ, urls=urls)
+    with connect(home, credentials) as daemon:
+        try:
+            for event in daemon.stream(verb, params, again):
+                pid = event.get("pid", pid)
+                show(event)
+        except Interrupted as interruption:
+            if pid is not None:
+                show(read("run.show", {"pid": pid}, home))
+            return report(interruption, as_json=False)
+        summary: dict[str, Any] = daemon.result
+    if summary.get("detached"):
+        show({**summary, "event": "detached"})
+        return 0
+    if summary.get("error"):
+        report(from_dict(summary["error"]), as_json=False)
+    return exit_code(summary)
