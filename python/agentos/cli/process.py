@@ -36,11 +36,27 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.verb == "show":
         row = read("process.show", {"pid": arguments.pid}, home)
         print(json.dumps(row) if arguments.json else "\n".join(f"{key:<11} {row[key]}" for key in row))
+    elif arguments.verb == "resume" and _is_run_to_resume(arguments.pid, home):
+        from agentos.cli.run import resume
+
+        return resume(home, arguments.pid, as_json=arguments.json)
     else:
         with connect(home) as daemon:
             done = daemon.call("process.signal", {"pid": arguments.pid, "signal": arguments.verb})
         print(json.dumps(done) if arguments.json else f"{done['pid']}: {done['signal']}")
     return 0
+
+
+def _is_run_to_resume(pid: str, home: Home) -> bool:
+    """Whether `pid` is an agent's run that came to rest before its end, rather than a process held."""
+    from agentos.errors import UsageError
+
+    # Asked of a daemon, which on its start has settled what the last one left.
+    with connect(home) as daemon:
+        try:
+            return bool(daemon.call("run.show", {"pid": pid})["state"] != "running")
+        except UsageError:
+            return False
 
 
 def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:

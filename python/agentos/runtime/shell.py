@@ -7,10 +7,10 @@ import msgspec
 from agentos.drivers.confinement import LaunchSpec, Level, run
 from agentos.home import Home
 from agentos.kernel import Ticket
-from agentos.messages import AnyScope
+from agentos.messages import AnyScope, Path
 from agentos.runtime.system import Submission
 from agentos.tools.output import Tail
-from agentos.tools.tool import Shell
+from agentos.tools.tool import Shell, action_path
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,4 +65,5 @@ def shell_for(surroundings: Surroundings, ticket: Ticket) -> Shell:
 
 async def require_level(surroundings: Surroundings) -> None:
     """Raises MissingMechanism where commands could not be confined as asked for, before anything starts."""
-    await run(surroundings.launch([], ["/bin/true"]), home=None)
+    workspace = Path(path=action_path(surroundings.root), rights="read")
+    await run(surroundings.launch([workspace], ["/bin/true"]))
