@@ -66,6 +66,8 @@ struct Queue {
     lazy_since: Option<Instant>,
     urgent: bool,
     flushed: u64,
+    /// When the disk was last looked at.
+    checked: Instant,
     closing: bool,
     failure: Option<JournalError>,
 }
@@ -82,7 +84,7 @@ impl Queue {
     /// How long the writer may sleep; `None` for until it is woken.
     fn patience(&self, low_disk: bool) -> Option<Duration> {
         let lazy = self.lazy_since.map(|since| LAZY.saturating_sub(since.elapsed()));
-        let recheck = low_disk.then_some(RECHECK);
+        let recheck = low_disk.then(|| RECHECK.saturating_sub(self.checked.elapsed()));
         lazy.into_iter().chain(recheck).min()
     }
 
@@ -116,6 +118,7 @@ impl Shared {
                 lazy_since: None,
                 urgent: false,
                 flushed: 0,
+                checked: Instant::now(),
                 closing: false,
                 failure: None,
             }),
@@ -259,6 +262,10 @@ impl Shared {
     pub(crate) fn next(&self) -> Next {
         let mut queue = self.queue();
         loop {
+            if self.low_disk() && !queue.closing && queue.checked.elapsed() >= RECHECK {
+                queue.checked = Instant::now();
+                return Next::Recheck;
+            }
             if queue.is_due() {
                 return Next::Batch(queue.take());
             }
@@ -268,12 +275,7 @@ impl Shared {
             queue = match queue.patience(self.low_disk()) {
                 None => wait(&self.work, queue),
                 Some(patience) => {
-                    let waited = self.work.wait_timeout(queue, patience);
-                    let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    if timeout.timed_out() && self.low_disk() && !queue.is_due() {
-                        return Next::Recheck;
-                    }
-                    queue
+                    self.work.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }

@@ -3,7 +3,7 @@
 //! space that the file system names, it knows of quotas and limits.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::PathBuf,
 };
@@ -27,16 +27,24 @@ impl Reserve {
         self.size == 0 || fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.size)
     }
 
-    /// Holds the space, unless it is held already. An error leaves nothing behind.
+    /// Holds the space, unless it is held already. It is taken when twice as much is free: a disk at its
+    /// brink is not called well and ill by turns, and the last free bytes are not taken from others. An
+    /// error leaves nothing behind.
     pub(crate) fn fill(&self) -> io::Result<()> {
-        if self.is_whole() { Ok(()) } else { self.write(self.size) }
-    }
-
-    /// Holds the space again once there is twice as much: a disk at its brink is not called well and ill
-    /// by turns.
-    pub(crate) fn refill(&self) -> io::Result<()> {
-        self.write(self.size.saturating_mul(2))?;
-        File::options().write(true).open(&self.path)?.set_len(self.size)
+        if self.is_whole() {
+            return Ok(());
+        }
+        let disk = rustix::fs::statvfs(self.path.parent().unwrap_or(&self.path))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        // A file system without a size of its own names none; then writing tells.
+        if disk.f_blocks > 0 && free / 2 < self.size {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let written = self.write();
+        if written.is_err() {
+            self.release();
+        }
+        written
     }
 
     /// Gives the space back; whether there was any.
@@ -44,20 +52,12 @@ impl Reserve {
         self.size > 0 && fs::remove_file(&self.path).is_ok()
     }
 
-    fn write(&self, size: u64) -> io::Result<()> {
-        let written = self.write_noise(size);
-        if written.is_err() {
-            self.release();
-        }
-        written
-    }
-
     /// Writes what no file system can store in less space: zeros may be left out or compressed.
-    fn write_noise(&self, size: u64) -> io::Result<()> {
+    fn write(&self) -> io::Result<()> {
         let mut file = schema::private().truncate(true).open(&self.path)?;
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut block = Vec::with_capacity(1 << 16);
-        let mut left = size;
+        let mut left = self.size;
         while left > 0 {
             block.clear();
             while block.len() < 1 << 16 {

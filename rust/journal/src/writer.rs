@@ -97,7 +97,7 @@ impl Writer {
 
     fn recheck(&self) {
         if let Some((_, reserve)) = &self.place
-            && reserve.refill().is_ok()
+            && reserve.fill().is_ok()
         {
             self.shared.set_low_disk(false);
             self.shared.tell();

@@ -1,4 +1,10 @@
 //! A writer killed at any moment: what it acknowledged is there, nothing is half there, the chain holds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     env, fs,

@@ -1,0 +1,135 @@
+//! Appends acknowledged per second, beside bare SQLite in the same run.
+//!
+//! `cargo run --release -p agentos-journal --example journal_bench -- FOLDER [SECONDS]` prints one JSON
+//! document. Per number of producers: the journal's rate (`value`: each producer appends one entry of 256
+//! bytes and waits until it is durable), how many entries it committed at a time (`batch`), the rate of bare
+//! SQLite with batches of that size (`floor`: one thread, WAL, synchronous=FULL, nothing but inserts), the
+//! median of the rounds' ratios, and the bare rate were every producer in every batch (`ceiling`).
+//! FOLDER must lie on a real disk: on a file system in memory a sync costs nothing.
+
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use agentos_journal::{Journal, Options};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const ENTRY: usize = 256;
+const ROUNDS: usize = 5;
+
+/// Entries per second that `producers` threads get acknowledged, and entries per commit.
+fn journal_rate(folder: &Path, producers: usize, time: Duration) -> Result<(f64, f64), Failure> {
+    let (journal, _) = Journal::open(Some(&folder.join("kernel.db")), Options::default())?;
+    journal.append(vec![vec![0; ENTRY]]).and_then(|seq| journal.wait_durable(seq))?;
+    let (journal, stop, done) =
+        (Arc::new(journal), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let commits = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&commits);
+    journal.notify(Box::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let start = Instant::now();
+    let threads: Vec<_> = (0..producers)
+        .map(|_| {
+            let (journal, stop, done) = (Arc::clone(&journal), Arc::clone(&stop), Arc::clone(&done));
+            thread::spawn(move || -> Result<(), Failure> {
+                while !stop.load(Ordering::Relaxed) {
+                    let seq = journal.append(vec![vec![0x5a; ENTRY]])?;
+                    journal.wait_durable(seq)?;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    thread::sleep(time);
+    let appends = done.load(Ordering::Relaxed) as f64;
+    let rates = (appends / start.elapsed().as_secs_f64(), appends / commits.load(Ordering::Relaxed) as f64);
+    stop.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().map_err(|_| "a producer panicked")??;
+    }
+    Ok(rates)
+}
+
+/// Rows per second that bare SQLite commits, `batch` in each transaction.
+fn bare_rate(folder: &Path, batch: usize, time: Duration) -> Result<f64, Failure> {
+    let connection = rusqlite::Connection::open(folder.join("bare.db"))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
+    let body = vec![0x5a; ENTRY];
+    let (start, mut rows) = (Instant::now(), 0_u64);
+    while start.elapsed() < time {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for _ in 0..batch {
+            connection.prepare_cached("INSERT INTO entry (body) VALUES (?1)")?.execute([&body])?;
+            rows += 1;
+        }
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(rows as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Runs `measure` in a folder of its own.
+fn apart<T>(root: &Path, measure: impl FnOnce(&Path) -> Result<T, Failure>) -> Result<T, Failure> {
+    let folder = root.join(format!("journal-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let measured = measure(&folder);
+    fs::remove_dir_all(&folder)?;
+    measured
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// One case as JSON: the medians over rounds in which all were measured in turns.
+fn compare(root: &Path, producers: usize, time: Duration) -> Result<String, Failure> {
+    let bare = |batch: f64| {
+        let batch = batch.round().max(1.0) as usize;
+        apart(root, |folder| bare_rate(folder, batch, time))
+    };
+    let (mut values, mut batches, mut floors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut ceilings) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (first, batch) = apart(root, |folder| journal_rate(folder, producers, time))?;
+        let floor = (bare(batch)? + bare(batch)?) / 2.0;
+        let (second, _) = apart(root, |folder| journal_rate(folder, producers, time))?;
+        let value = (first + second) / 2.0;
+        values.push(value);
+        batches.push(batch);
+        floors.push(floor);
+        ratios.push(value / floor);
+        ceilings.push(bare(producers as f64)?);
+    }
+    Ok(format!(
+        r#"{{"producers":{producers},"batch":{:.1},"value":{:.0},"floor":{:.0},"ratio":{:.3},"ceiling":{:.0},"unit":"appends/s"}}"#,
+        median(batches),
+        median(values),
+        median(floors),
+        median(ratios),
+        median(ceilings),
+    ))
+}
+
+fn main() -> Result<(), Failure> {
+    let mut arguments = env::args().skip(1);
+    let root = PathBuf::from(arguments.next().ok_or("usage: journal_bench FOLDER [SECONDS]")?);
+    let seconds = arguments.next().map_or(Ok(0.5), |text| text.parse::<f64>())?;
+    let time = Duration::from_secs_f64(seconds);
+    let cases: Result<Vec<String>, Failure> =
+        [1, 8, 64].into_iter().map(|producers| compare(&root, producers, time)).collect();
+    writeln!(std::io::stdout(), "{{\"cases\":[{}]}}", cases?.join(","))?;
+    Ok(())
+}
