@@ -1,10 +1,12 @@
 //! Appends acknowledged per second, beside bare SQLite in the same run.
 //!
 //! `cargo run --release -p agentos-journal --example journal_bench -- FOLDER [SECONDS]` prints one JSON
-//! document. Per number of producers: the journal's rate (`value`: each producer appends one entry of 256
-//! bytes and waits until it is durable), how many entries it committed at a time (`batch`), the rate of bare
-//! SQLite with batches of that size (`floor`: one thread, WAL, synchronous=FULL, nothing but inserts), the
-//! median of the rounds' ratios, and the bare rate were every producer in every batch (`ceiling`).
+//! document. Per number of producers, each of which appends 256 bytes and waits until they are durable:
+//! - `value`: the journal's acknowledged appends per second, and `batch`, its entries per commit;
+//! - `floor`: the same producers with bare SQLite behind them (WAL, synchronous=FULL, one thread that commits
+//!   whatever is queued, nothing but inserts), and `ratio`, the median of the rounds' ratios;
+//! - `ceiling`: bare SQLite with no producers at all, one loop with as many inserts in each transaction.
+//!
 //! FOLDER must lie on a real disk: on a file system in memory a sync costs nothing.
 
 use std::{
@@ -14,6 +16,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -61,23 +64,74 @@ fn journal_rate(folder: &Path, producers: usize, time: Duration) -> Result<(f64,
     Ok(rates)
 }
 
-/// Rows per second that bare SQLite commits, `batch` in each transaction.
-fn bare_rate(folder: &Path, batch: usize, time: Duration) -> Result<f64, Failure> {
+fn bare(folder: &Path) -> Result<rusqlite::Connection, Failure> {
     let connection = rusqlite::Connection::open(folder.join("bare.db"))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
-    let body = vec![0x5a; ENTRY];
-    let (start, mut rows) = (Instant::now(), 0_u64);
-    while start.elapsed() < time {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for _ in 0..batch {
-            connection.prepare_cached("INSERT INTO entry (body) VALUES (?1)")?.execute([&body])?;
-            rows += 1;
-        }
-        connection.execute_batch("COMMIT")?;
+    Ok(connection)
+}
+
+fn insert<'a>(
+    connection: &rusqlite::Connection,
+    rows: impl Iterator<Item = &'a Vec<u8>>,
+) -> Result<(), Failure> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for row in rows {
+        connection.prepare_cached("INSERT INTO entry (body) VALUES (?1)")?.execute([row])?;
     }
-    Ok(rows as f64 / start.elapsed().as_secs_f64())
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+/// Rows per second that bare SQLite commits, `batch` in each transaction.
+fn loop_rate(folder: &Path, batch: usize, time: Duration) -> Result<f64, Failure> {
+    let connection = bare(folder)?;
+    let rows = vec![vec![0x5a; ENTRY]; batch];
+    let (start, mut commits) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        insert(&connection, rows.iter())?;
+        commits += 1;
+    }
+    Ok((commits * batch) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Rows per second that `producers` threads get committed by one thread with bare SQLite.
+fn bare_rate(folder: &Path, producers: usize, time: Duration) -> Result<f64, Failure> {
+    let connection = bare(folder)?;
+    let (sender, receiver) = mpsc::channel::<(Vec<u8>, Arc<AtomicBool>, thread::Thread)>();
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let start = Instant::now();
+    for _ in 0..producers {
+        let (sender, stop, done) = (sender.clone(), Arc::clone(&stop), Arc::clone(&done));
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let durable = Arc::new(AtomicBool::new(false));
+                if sender.send((vec![0x5a; ENTRY], Arc::clone(&durable), thread::current())).is_err() {
+                    return;
+                }
+                while !durable.load(Ordering::Acquire) {
+                    thread::park();
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    drop(sender);
+    let mut rate = 0.0;
+    // Ends when every producer has had its answer and gone.
+    while let Ok(first) = receiver.recv() {
+        let batch: Vec<_> = std::iter::once(first).chain(receiver.try_iter()).collect();
+        insert(&connection, batch.iter().map(|(row, ..)| row))?;
+        for (_, durable, producer) in batch {
+            durable.store(true, Ordering::Release);
+            producer.unpark();
+        }
+        if rate == 0.0 && start.elapsed() >= time {
+            rate = done.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+    Ok(rate)
 }
 
 /// Runs `measure` in a folder of its own.
@@ -96,22 +150,19 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 
 /// One case as JSON: the medians over rounds in which all were measured in turns.
 fn compare(root: &Path, producers: usize, time: Duration) -> Result<String, Failure> {
-    let bare = |batch: f64| {
-        let batch = batch.round().max(1.0) as usize;
-        apart(root, |folder| bare_rate(folder, batch, time))
-    };
     let (mut values, mut batches, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     let (mut ratios, mut ceilings) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (first, batch) = apart(root, |folder| journal_rate(folder, producers, time))?;
-        let floor = (bare(batch)? + bare(batch)?) / 2.0;
+        let bare = || apart(root, |folder| bare_rate(folder, producers, time));
+        let floor = (bare()? + bare()?) / 2.0;
         let (second, _) = apart(root, |folder| journal_rate(folder, producers, time))?;
         let value = (first + second) / 2.0;
         values.push(value);
         batches.push(batch);
         floors.push(floor);
         ratios.push(value / floor);
-        ceilings.push(bare(producers as f64)?);
+        ceilings.push(apart(root, |folder| loop_rate(folder, producers, time))?);
     }
     Ok(format!(
         r#"{{"producers":{producers},"batch":{:.1},"value":{:.0},"floor":{:.0},"ratio":{:.3},"ceiling":{:.0},"unit":"appends/s"}}"#,

@@ -7,6 +7,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -52,7 +53,7 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits here for work.
     work: Condvar,
-    /// Callers wait here for a commit.
+    /// Callers who flush wait here.
     done: Condvar,
     durable: AtomicU64,
     low_disk: AtomicBool,
@@ -70,6 +71,18 @@ struct Queue {
     checked: Instant,
     closing: bool,
     failure: Option<JournalError>,
+    sleep: Sleep,
+    /// Threads that wait for an entry, with its number. Each is woken by itself: were they to wait on a
+    /// condition variable, all of them would fight for the queue after each commit.
+    waiters: Vec<(u64, Thread)>,
+}
+
+/// Whether the writer must be woken to see new work.
+enum Sleep {
+    Awake,
+    /// It comes by itself in time for what can wait.
+    Timed,
+    Deep,
 }
 
 impl Queue {
@@ -121,6 +134,8 @@ impl Shared {
                 checked: Instant::now(),
                 closing: false,
                 failure: None,
+                sleep: Sleep::Awake,
+                waiters: Vec::new(),
             }),
             work: Condvar::new(),
             done: Condvar::new(),
@@ -163,6 +178,7 @@ impl Shared {
         queue.batch.last = queue.batch.last.saturating_add(entries.len() as u64);
         let last = queue.batch.last;
         queue.batch.work.extend(entries.into_iter().map(Work::Entry));
+        queue.urgent = true;
         self.wake(queue);
         Ok(last)
     }
@@ -173,7 +189,7 @@ impl Shared {
         queue.admit()?;
         queue.put_off(bytes.len());
         queue.batch.work.push(Work::Blob(digest, bytes));
-        self.work.notify_one();
+        self.wake(queue);
         Ok(())
     }
 
@@ -191,7 +207,7 @@ impl Shared {
                 queue.batch.streams.insert(stream.to_owned(), bytes.to_vec());
             }
         }
-        self.work.notify_one();
+        self.wake(queue);
         Ok(())
     }
 
@@ -199,6 +215,7 @@ impl Shared {
         let mut queue = self.queue();
         queue.admit()?;
         queue.batch.work.push(Work::DeleteBlob(digest));
+        queue.urgent = true;
         self.wake(queue);
         Ok(())
     }
@@ -208,6 +225,7 @@ impl Shared {
         queue.admit()?;
         queue.batch.streams.remove(stream);
         queue.batch.work.push(Work::DeleteStream(stream.to_owned()));
+        queue.urgent = true;
         self.wake(queue);
         Ok(())
     }
@@ -218,13 +236,21 @@ impl Shared {
         if seq > queue.batch.last {
             return Err(JournalError::NeverQueued { seq, last: queue.batch.last });
         }
-        while self.durable() < seq {
+        if self.durable() >= seq {
+            return Ok(());
+        }
+        queue.waiters.push((seq, thread::current()));
+        loop {
             if let Some(failure) = &queue.failure {
                 return Err(failure.clone());
             }
-            queue = wait(&self.done, queue);
+            drop(queue);
+            thread::park();
+            if self.durable() >= seq {
+                return Ok(());
+            }
+            queue = self.queue();
         }
-        Ok(())
     }
 
     /// Commits everything that is queued now, and waits for it.
@@ -242,7 +268,8 @@ impl Shared {
         queue.batch.flush = queue.batch.flush.saturating_add(1);
         let mine = queue.batch.flush;
         queue.urgent = true;
-        self.work.notify_one();
+        self.wake(queue);
+        queue = self.queue();
         while queue.flushed < mine {
             if let Some(failure) = &queue.failure {
                 return Err(failure.clone());
@@ -273,11 +300,16 @@ impl Shared {
                 return Next::Closed;
             }
             queue = match queue.patience(self.low_disk()) {
-                None => wait(&self.work, queue),
+                None => {
+                    queue.sleep = Sleep::Deep;
+                    wait(&self.work, queue)
+                }
                 Some(patience) => {
+                    queue.sleep = Sleep::Timed;
                     self.work.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            queue.sleep = Sleep::Awake;
         }
     }
 
@@ -286,14 +318,20 @@ impl Shared {
         let mut queue = self.queue();
         self.durable.store(last, Ordering::Release);
         queue.flushed = flush;
+        let waiters: Vec<_> = queue.waiters.extract_if(.., |(seq, _)| *seq <= last).collect();
         drop(queue);
+        waiters.into_iter().for_each(|(_, thread)| thread.unpark());
         self.done.notify_all();
         self.tell();
     }
 
     /// For the writer: it cannot go on. The first failure stays.
     pub(crate) fn fail(&self, failure: JournalError) {
-        self.queue().failure.get_or_insert(failure);
+        let mut queue = self.queue();
+        queue.failure.get_or_insert(failure);
+        let waiters = mem::take(&mut queue.waiters);
+        drop(queue);
+        waiters.into_iter().for_each(|(_, thread)| thread.unpark());
         self.done.notify_all();
         self.tell();
     }
@@ -303,10 +341,16 @@ impl Shared {
         lock(&self.notify).iter().for_each(|notify| notify());
     }
 
-    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
-        queue.urgent = true;
+    fn wake(&self, queue: MutexGuard<'_, Queue>) {
+        let asleep = match queue.sleep {
+            Sleep::Awake => false,
+            Sleep::Timed => queue.is_due(),
+            Sleep::Deep => true,
+        };
         drop(queue);
-        self.work.notify_one();
+        if asleep {
+            self.work.notify_one();
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
