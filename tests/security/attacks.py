@@ -5,7 +5,7 @@ says which: 0 for success, 13 for an attack that was stopped. Needs nothing but 
 """
 
 # Calls of the system as they are, for any Python 3.
-# ruff: noqa: PTH100,PTH101,PTH102,PTH104,PTH108,PTH115,PTH116,PTH118,PTH120,PTH123,PTH208,PTH211,UP031
+# ruff: noqa: PTH101,PTH102,PTH104,PTH108,PTH115,PTH116,PTH118,PTH120,PTH123,PTH208,PTH211,UP031
 import ctypes
 import json
 import os
