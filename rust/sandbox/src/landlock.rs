@@ -42,6 +42,11 @@ pub(crate) enum Rights {
     Devices,
     /// Read, and write what exists: the process file system.
     Processes,
+    /// Open a standard stream that is a file once more, in the way it is open.
+    Stream {
+        read: bool,
+        write: bool,
+    },
 }
 
 impl Rights {
@@ -65,6 +70,9 @@ impl Rights {
             }
             Self::Devices => READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | IOCTL_DEV,
             Self::Processes => READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE,
+            Self::Stream { read, write } => {
+                (if read { READ_FILE } else { 0 }) | if write { WRITE_FILE | TRUNCATE } else { 0 }
+            }
         }
     }
 }

@@ -205,6 +205,10 @@ pub(crate) fn ruleset(layout: &Layout) -> Result<Ruleset, Failure> {
             allow(place, *rights)?;
         }
     }
+    // Not shown anywhere in the root, so without these rules `/dev/stdout` could not be opened.
+    for (stream, read, write) in process::file_streams() {
+        ruleset.allow(stream, false, Rights::Stream { read, write })?;
+    }
     Ok(ruleset)
 }
 

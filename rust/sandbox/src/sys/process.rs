@@ -1,8 +1,9 @@
 //! Processes: clone, wait, execute.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::{check, check_int};
 
@@ -124,6 +125,28 @@ pub(crate) fn replace_streams(with: BorrowedFd<'_>) -> io::Result<()> {
         check_int(unsafe { libc::dup2(with.as_raw_fd(), stream) })?;
     }
     Ok(())
+}
+
+/// The three standard streams, as far as they are regular files, with whether each is open for reading
+/// and for writing anywhere in it (which appending is not).
+pub(crate) fn file_streams() -> Vec<(BorrowedFd<'static>, bool, bool)> {
+    let access = |stream: RawFd| {
+        // SAFETY: no pointers; a number that is not open gives -1.
+        let flags = unsafe { libc::fcntl(stream, libc::F_GETFL) };
+        if flags < 0 {
+            return None;
+        }
+        // SAFETY: it is open, as the call above has shown, and nothing here closes 0, 1 or 2.
+        let stream = unsafe { BorrowedFd::borrow_raw(stream) };
+        let file = File::from(stream.try_clone_to_owned().ok()?).metadata().ok()?.is_file();
+        let (read, write) = match flags & libc::O_ACCMODE {
+            libc::O_RDONLY => (true, false),
+            libc::O_WRONLY => (false, true),
+            _ => (true, true),
+        };
+        file.then_some((stream, read, write && flags & libc::O_APPEND == 0))
+    };
+    (0..3).filter_map(access).collect()
 }
 
 /// Replaces this process by the program at `path`; returns only the error.
