@@ -50,7 +50,7 @@ fn configuration(roots: RootCertStore) -> Result<Arc<ClientConfig>, &'static str
 pub(crate) fn failure(error: &Error, host: &str) -> Failure {
     let reason = match error {
         Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by an authority that is not trusted here; \
                  SSL_CERT_FILE names further ones"
                     .to_owned()
