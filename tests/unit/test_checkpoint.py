@@ -119,7 +119,7 @@ def test_a_new_folder_with_something_of_the_users_stays(workspace: Path, store: 
 
 def test_a_second_checkpoint_stores_only_what_changed(workspace: Path, store: Path) -> None:
     first = save_checkpoint(str(workspace), store, "one", None)
-    settled = Manifest(root=first.root, started_ns=first.started_ns + 2 * RACY_NS, items=first.items)
+    settled = Manifest(folder=first.folder, started_ns=first.started_ns + 2 * RACY_NS, items=first.items)
     (workspace / "src/a.py").write_text("changed and longer\n")
     second = save_checkpoint(str(workspace), store, "two", settled)
     assert second.items[b"run"].pack == "one.pack"

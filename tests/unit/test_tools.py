@@ -12,12 +12,12 @@ import pytest
 import trio
 
 from agentos.messages import AnyScope, ReadAction, WriteAction
-from agentos.tools import TOOLS
 from agentos.tools.failure import ToolFailure
 from agentos.tools.files import opened_folder, read_bytes, write_bytes
 from agentos.tools.names import quote, unquote
 from agentos.tools.output import LIMIT, Tail, bounded
 from agentos.tools.tool import Place, Tool
+from agentos.tools.toolset import TOOLS
 
 
 async def no_shell(command: str, timeout: float, mandate: list[AnyScope]) -> str:

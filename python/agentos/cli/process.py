@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         shown = rows if arguments.all or arguments.json else [row for row in rows if row["state"] != "exited"]
         _print(shown, as_json=arguments.json)
     elif arguments.verb == "show":
-        row = read("process.show", {"pid": arguments.pid}, home)
+        row = _shown(arguments.pid, home)
         print(json.dumps(row) if arguments.json else "\n".join(f"{key:<11} {row[key]}" for key in row))
     elif arguments.verb == "resume" and _is_run_to_resume(arguments.pid, home):
         from agentos.cli.run import resume
@@ -45,6 +45,23 @@ def run(arguments: argparse.Namespace) -> int:
             done = daemon.call("process.signal", {"pid": arguments.pid, "signal": arguments.verb})
         print(json.dumps(done) if arguments.json else f"{done['pid']}: {done['signal']}")
     return 0
+
+
+def _shown(pid: str, home: Home) -> dict[str, Any]:
+    """A row of the process table, an agent's run, or both in one."""
+    from agentos.errors import UsageError
+
+    try:
+        process = read("process.show", {"pid": pid}, home)
+    except UsageError as unknown:
+        try:
+            return dict(read("run.show", {"pid": pid}, home))
+        except UsageError:
+            raise unknown from None
+    try:
+        return {**read("run.show", {"pid": pid}, home), **process}
+    except UsageError:
+        return dict(process)
 
 
 def _is_run_to_resume(pid: str, home: Home) -> bool:

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     import secrets
 
     from agentos.errors import UsageError
+    from agentos.tools.names import quote
 
     home = Home.find()
     task = sys.stdin.read() if arguments.task == "-" else arguments.task
@@ -53,9 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     spec, model = _spec(arguments, home)
     params = {
         "key": secrets.token_hex(16),
-        "task": task,
+        # What is not text in the arguments' encoding could not travel.
+        "task": task.encode("utf-8", "replace").decode(),
         "spec": spec,
-        "workspace": str(Path(arguments.workspace).absolute()),
+        "workspace": quote(str(Path(arguments.workspace).absolute())),
         "level": arguments.level or os.environ.get("AGENTOS_LEVEL") or "strict",
         "detach": arguments.detach,
     }

@@ -91,6 +91,9 @@ class _People:
     def _retry(self, event: Event) -> None:
         self._say(f"… {event['reason']}; trying again in {event['seconds']:g} s")
 
+    def _warning(self, event: Event) -> None:
+        self._say(f"! {event['text']}")
+
     def _detached(self, event: Event) -> None:
         print(event["pid"], flush=True)
         self._say(f"left running; see: agentos logs -f {event['pid']}")

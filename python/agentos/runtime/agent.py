@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from agentos.messages import Path
 from agentos.models.reference import ModelReference
-from agentos.tools import TOOLS
+from agentos.runtime.agent_file import ToolName
+from agentos.tools.names import unquote
 from agentos.tools.tool import action_path
 
 INSTRUCTIONS = """\
@@ -33,10 +35,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     model: ModelReference
     system: str = INSTRUCTIONS
-    tools: tuple[str, ...] = tuple(TOOLS)
-    budget_micros: int = 1_000_000
-    max_turns: int = 50
-    max_tokens: int = 8_192
+    tools: tuple[ToolName, ...] = tuple(get_args(ToolName))
+    budget_micros: Annotated[int, Meta(ge=0)] = 1_000_000
+    max_turns: Annotated[int, Meta(ge=1)] = 50
+    max_tokens: Annotated[int, Meta(ge=256)] = 8_192
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
 
@@ -78,6 +80,11 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     ended: str | None = None
     undone: str | None = None
     error: dict[str, Any] | None = None
+
+    @property
+    def root(self) -> str:
+        """The workspace's path for the functions of `os`; `workspace` is quoted, for JSON knows only text."""
+        return unquote(self.workspace)
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

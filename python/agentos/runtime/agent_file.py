@@ -18,13 +18,15 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from agentos.errors import UsageError
 from agentos.home import Home
 
+ToolName = Literal["read", "write", "edit", "list", "search", "shell"]
 LARGEST = 1 << 20  # bytes
 FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n?(.*)\Z", re.DOTALL | re.MULTILINE)
 
@@ -44,10 +46,10 @@ class AgentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str | None = None
     url: str | None = None
     system: str | None = None
-    tools: tuple[str, ...] | None = None
+    tools: tuple[ToolName, ...] | None = None
     budget: str | None = None
-    max_turns: int | None = None
-    max_tokens: int | None = None
+    max_turns: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=256)] | None = None
     grants: Grants = Grants()
 
     def paths(self) -> dict[str, tuple[str, ...]]:

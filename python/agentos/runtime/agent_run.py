@@ -77,10 +77,11 @@ class AgentRun:
             with trio.CancelScope(shield=True):
                 await self._failed(error)
         finally:
-            live().pop(self.record.id, None)
-            self.feed.close()
             with trio.CancelScope(shield=True):
                 await self._system.release_keys(self.record.id)
+            # From here to the end of the work nothing waits: nobody can join a run that is over.
+            self.feed.close()
+            del live()[self.record.id]
 
     async def _keep(self, pid: Pid) -> None:
         ending = Ending(state="interrupted", stop="interrupted")
@@ -127,7 +128,7 @@ class AgentRun:
                 "model": str(spec.model),
                 "url": spec.model.url,
                 "price": price.source,
-                "workspace": quote(record.workspace),
+                "workspace": record.workspace,
                 "level": record.level,
                 "budget_usd": usd(spec.budget_micros),
                 "spent_usd": usd(record.settled_micros),
@@ -139,7 +140,7 @@ class AgentRun:
     def _grants(self) -> list[AnyScope]:
         grants: list[AnyScope] = [
             Model(model=exactly(self._spec.model.model)),
-            Path(path=action_path(self.record.workspace), rights="read_write"),
+            Path(path=action_path(self.record.root), rights="read_write"),
             *granted(self._spec),
         ]
         if "shell" in self._spec.tools:
@@ -150,7 +151,7 @@ class AgentRun:
         system, spec = self._system, self._spec
         await open_lane(system.kernel, spec.model)
         surroundings = Surroundings(
-            home=system.home, submission=self._submission, level=self.record.level, root=self.record.workspace
+            home=system.home, submission=self._submission, level=self.record.level, root=self.record.root
         )
         caller = Caller(
             kernel=system.kernel,
@@ -198,7 +199,13 @@ class AgentRun:
             # Ended by the kernel's word: a signal, not the loop.
             killed = row.status == "killed"
             ending = Ending(state="cancelled", stop="killed" if killed else "cancelled")
-        changed = await Checkpoint(kernel, self._system.home, pid, record).compare()
+        changed: list[str] = []
+        try:
+            changed = await Checkpoint(kernel, self._system.home, pid, record).compare()
+        except (OSError, AgentOSError) as error:
+            # The workspace is gone, or the checkpoint is: the run has ended all the same.
+            reason = error.strerror if isinstance(error, OSError) else error.message
+            self.feed.send({"event": "warning", "text": f"what changed cannot be told: {reason}"})
         record.state, record.stop, record.ended = ending.state, ending.stop, now()
         record.settled_micros = record.spent_micros
         record.error = None if ending.error is None else _bounded(ending.error)

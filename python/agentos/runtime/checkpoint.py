@@ -87,7 +87,7 @@ def _still_stored(previous: Manifest | None, folder: Path) -> Manifest | None:
     packs = {item.pack for item in previous.items.values() if item.pack}
     gone = {pack for pack in packs if not (folder / pack).exists()}
     items = {path: item for path, item in previous.items.items() if item.pack not in gone}
-    return Manifest(root=previous.root, started_ns=previous.started_ns, items=items)
+    return Manifest(folder=previous.folder, started_ns=previous.started_ns, items=items)
 
 
 class Scan:
@@ -119,7 +119,7 @@ class Scan:
         finally:
             os.close(descriptor)
         return Manifest(
-            root=self._root,
+            folder=os.fsencode(self._root),
             started_ns=self._started_ns,
             items=self._items,
             left_out=tuple(sorted(self._left_out)),

@@ -21,6 +21,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._watchers: list[trio.MemorySendChannel[Event]] = []
+        self._closed = False
 
     def send(self, event: Event) -> None:
         """Give `event` to every watcher."""
@@ -28,7 +29,8 @@ class Feed:
             watcher.send_nowait(event)
 
     def close(self) -> None:
-        """No more events; watchers come to their end."""
+        """No more events; watchers come to their end, later ones at once."""
+        self._closed = True
         for watcher in self._watchers:
             watcher.close()
         self._watchers.clear()
@@ -37,7 +39,10 @@ class Feed:
     def watch(self) -> Iterator[trio.MemoryReceiveChannel[Event]]:
         """Subscribe for the length of the block."""
         send, receive = trio.open_memory_channel[Event](math.inf)
-        self._watchers.append(send)
+        if self._closed:
+            send.close()
+        else:
+            self._watchers.append(send)
         try:
             yield receive
         finally:

@@ -29,10 +29,10 @@ from agentos.money import usd
 from agentos.runtime.agent import Ending, Record, Spec, granted
 from agentos.runtime.model_call import Caller, TicketCancelled
 from agentos.runtime.transcript import Transcript
-from agentos.tools import TOOLS
 from agentos.tools.failure import ToolFailure
 from agentos.tools.output import bounded
 from agentos.tools.tool import Place, Shell, Tool
+from agentos.tools.toolset import TOOLS
 
 CUT_OFF = "[Your reply was cut off at its longest length. Go on where it stopped, in smaller pieces.]"
 INTERRUPTED = (
@@ -66,7 +66,7 @@ class Loop:
         self._shell = shell
         self._before_writing = before_writing
         self._emit = caller.emit
-        self._place = Place(root=record.workspace, granted=granted(spec))
+        self._place = Place(root=record.root, granted=granted(spec))
         self._calls = 0
         self._same: tuple[str, str, str] = ("", "", "")
         self._repeats = 0

@@ -45,15 +45,20 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The items below `root` by relative path (bytes, as the system has them), the folders left out, and the
-    `.git` of each repository in it."""
+    """The items below `folder` by relative path (bytes, as the system has them), the folders left out, and
+    the `.git` of each repository in it."""
 
-    root: str
+    folder: bytes
     started_ns: int
     items: dict[bytes, Item]
     left_out: tuple[bytes, ...] = ()
     repositories: tuple[bytes, ...] = ()
     version: int = VERSION
+
+    @property
+    def root(self) -> str:
+        """The folder's path."""
+        return os.fsdecode(self.folder)
 
     def changes(self, later: Manifest) -> list[bytes]:
         """The paths that differ between this and a later manifest of the same folder, sorted."""

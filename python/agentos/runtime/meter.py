@@ -30,9 +30,10 @@ class Meter:
         )
 
     @property
-    def whole(self) -> Cost:
-        """All that is reserved."""
-        return self._reserved
+    def lost(self) -> Cost:
+        """What a call is charged that broke off: nobody knows what the provider counted, so all that was
+        reserved; but it was no turn."""
+        return Cost(usd_micros=self._reserved.usd_micros, tokens=self._reserved.tokens)
 
     def count(self, usage: WireUsage) -> None:
         """Take the provider's own count, which are totals."""

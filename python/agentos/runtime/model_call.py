@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -87,7 +88,8 @@ def until_cancelled(kernel: Kernel, ticket: Ticket) -> Iterator[trio.CancelScope
             kernel.watchers.remove(watch)
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Caller:
     """Who asks which model, and through what."""
 
     kernel: Kernel
@@ -145,14 +147,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         try:
             reply = await self._stream(ticket, transcript, meter)
         except Broken as broken:
-            await self._settle(ticket, "error", meter.whole if broken.began else Cost())
+            await self._settle(ticket, "error", meter.lost if broken.began else Cost())
             raise
         except Cut:
-            await self._settle(ticket, "cancelled", meter.whole)
+            await self._settle(ticket, "cancelled", meter.lost)
             raise BudgetExceeded("the reply was cut: it would have cost more than the budget has") from None
         except BaseException:
             with trio.CancelScope(shield=True):
-                await self._settle(ticket, "cancelled", meter.whole if meter.began else Cost())
+                await self._settle(ticket, "cancelled", meter.lost if meter.began else Cost())
             raise
         await self._settle(ticket, "ok", meter.actual())
         return reply

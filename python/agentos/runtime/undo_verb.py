@@ -31,7 +31,7 @@ async def undo_run(system: System, session: Session, params: dict[str, Any]) -> 
         raise UsageError(f"the run `{params['pid']}` is under way", hint="end it first: agentos cancel")
     if record.before is None:
         return {"pid": params["pid"], "restored": [], "kept": [], "left_out": []}
-    root = check_workspace(record.workspace, system.home)
+    root = check_workspace(record.root, system.home)
     before = load(before_path(system.home, record.id), record.before)
     now_there = await trio.to_thread.run_sync(look, root, before)
     # A run that was killed has no account of what it left: what is there now counts as its doing.

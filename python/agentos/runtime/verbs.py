@@ -17,7 +17,7 @@ from agentos.runtime.shell import Surroundings, require_level
 from agentos.runtime.transcript import Entry, now, save
 from agentos.runtime.undo_verb import undo_run
 from agentos.runtime.workspace import check_workspace
-from agentos.tools.names import quote
+from agentos.tools.names import quote, unquote
 
 if TYPE_CHECKING:
     from agentos.runtime.system import Acting, Reading, Session, System, View
@@ -61,7 +61,7 @@ def _started(system: System, key: str) -> Record | None:
 
 async def _begin(system: System, session: Session, request: RunRequest) -> Record:
     """Checks everything that can be checked, then makes the run durable."""
-    root = check_workspace(request.workspace, system.home)
+    root = check_workspace(unquote(request.workspace), system.home)
     if not request.task.strip():
         raise UsageError("the task is empty")
     request.spec.model.price()  # raises where it cannot be known
@@ -76,7 +76,7 @@ async def _begin(system: System, session: Session, request: RunRequest) -> Recor
         name=request.spec.name,
         model=str(request.spec.model),
         url=request.spec.model.url,
-        workspace=root,
+        workspace=quote(root),
         level=request.level,
         task=request.task[:SHOWN_TASK],
         created=now(),
@@ -106,7 +106,7 @@ async def _go_on(
     if run is None:
         if record.state == "done":
             return summary(system.kernel, record)
-        check_workspace(record.workspace, system.home)
+        check_workspace(record.root, system.home)
         spec = load_spec(system.kernel, record)
         run = live()[record.id] = AgentRun(system, record, spec, session.submission, retry)
     run.sessions.append(session.id)
@@ -167,7 +167,7 @@ def _show(view: View, params: dict[str, Any]) -> dict[str, Any]:
         "task": record.task,
         "model": record.model,
         "url": record.url,
-        "workspace": quote(record.workspace),
+        "workspace": record.workspace,
         "created": record.created,
         "ended": record.ended,
         "level": record.level,

@@ -15,6 +15,7 @@ from agentos.runtime.agent import Record
 from agentos.runtime.checkpoint import look, save_checkpoint
 from agentos.runtime.manifest import Manifest, load, save
 from agentos.runtime.transcript import save as save_record
+from agentos.tools.names import quote
 from agentos.tools.tool import action_path
 
 LONGEST_PATH = 700  # bytes: what one journal entry has room for beside the rest
@@ -26,18 +27,18 @@ def check_workspace(path: str, home: Home) -> str:
         root = Path(path).resolve(strict=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"the workspace cannot be opened: {reason}", where=path) from None
+        raise UsageError(f"the workspace cannot be opened: {reason}", where=quote(path)) from None
     if not root.is_dir():
-        raise UsageError("the workspace is not a folder", where=path)
+        raise UsageError("the workspace is not a folder", where=quote(path))
     kept = home.root.resolve()
     if root == kept or root in kept.parents or kept in root.parents:
         raise UsageError(
             "the workspace and the home of AgentOS lie in one another",
-            where=str(root),
+            where=quote(str(root)),
             hint="name a project's folder with --workspace",
         )
     if len(str(root).encode("utf-8", "surrogateescape")) > LONGEST_PATH:
-        raise UsageError(f"the workspace's path is longer than {LONGEST_PATH} bytes", where=str(root))
+        raise UsageError(f"the workspace's path is longer than {LONGEST_PATH} bytes", where=quote(str(root)))
     return str(root)
 
 
@@ -56,12 +57,12 @@ class Checkpoint:
         Raises what keeps it from being saved."""
         if self._before is None:
             self._before = await self._saved()
-        return tuple(f"{self._record.workspace}/{os.fsdecode(path)}" for path in self._before.repositories)
+        return tuple(f"{self._record.root}/{os.fsdecode(path)}" for path in self._before.repositories)
 
     async def _saved(self) -> Manifest:
         if self._record.before is not None:
             return load(before_path(self._home, self._record.id), self._record.before)
-        root, folder = self._record.workspace, self._home.checkpoints
+        root, folder = self._record.root, self._home.checkpoints
         ticket = await self._kernel.request(
             self._pid, ReadAction(path=action_path(root)), key="checkpoint", recovery="repeatable"
         )
@@ -88,7 +89,7 @@ class Checkpoint:
         if self._record.before is None:
             return []
         before = await self._saved()
-        after = await trio.to_thread.run_sync(look, self._record.workspace, before)
+        after = await trio.to_thread.run_sync(look, self._record.root, before)
         self._record.after = await trio.to_thread.run_sync(
             save, after, after_path(self._home, self._record.id)
         )
@@ -112,7 +113,7 @@ def latest(kernel: ReadOnlyKernel, home: Home, root: str) -> Manifest | None:
     found = [
         body
         for body in kernel.records("agent").values()
-        if body.get("workspace") == root and body.get("before")
+        if body.get("workspace") == quote(root) and body.get("before")
     ]
     for body in sorted(found, key=lambda body: str(body["created"]), reverse=True):
         try:
