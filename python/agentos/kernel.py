@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentos import _kernel
+from agentos._kernel import Archive as Archive
+from agentos._kernel import ImportJob as ImportJob
 from agentos.errors import BudgetExceeded, Denied, InternalError
 from agentos.messages import (
     AnyAction,

@@ -26,3 +26,6 @@ pub use report::Report;
 pub use search::Question;
 pub use source::Input;
 pub use store::Archive;
+
+#[cfg(test)]
+mod archive_tests;

@@ -196,11 +196,10 @@ impl Tree {
         let mut active = HashSet::new();
         let mut next = current.filter(|key| parents.contains_key(key)).or_else(newest);
         while let Some(key) = next {
-            // A cycle ends the walk, whatever the file says.
-            if !active.insert(key) {
-                break;
-            }
-            next = parents.get(&key).and_then(|node| node.parent);
+            // A cycle or a parent that is not there ends the walk, whatever the file says.
+            let Some(node) = parents.get(&key).filter(|_| !active.contains(&key)) else { break };
+            active.insert(key);
+            next = node.parent;
         }
         let ends = leaves.iter().filter(|node| node.holds_message).count();
         Self { active, leaves: ends, parents }

@@ -53,8 +53,9 @@ impl Archive {
     pub fn imports(&self) -> Result<Vec<ImportRow>, Error> {
         let mut query = self.db.prepare(
             "SELECT name, state, source, account, inputs, started, summary,
-                    (SELECT count(DISTINCT record) FROM brought JOIN revision ON revision.id = revision
-                     JOIN record ON record.id = revision.record WHERE import = import.id AND record.kind = 'conversation')
+                    (SELECT count(DISTINCT record.id) FROM brought JOIN revision ON revision.id = brought.revision
+                     JOIN record ON record.id = revision.record
+                     WHERE brought.import = import.id AND record.kind = 'conversation')
              FROM import ORDER BY id")?;
         let rows = query.query_map([], |row| {
             let (state, inputs): (String, String) = (row.get(1)?, row.get(4)?);

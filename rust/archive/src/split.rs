@@ -272,10 +272,13 @@ impl<R: Read> Splitter<R> {
         }
     }
 
+    /// Past a byte order mark, which may lie on a boundary.
     fn skip_mark(&mut self) -> Result<(), Error> {
-        self.peek()?;
-        if self.window.get(self.from..self.to).is_some_and(|window| window.starts_with(b"\xef\xbb\xbf")) {
-            self.from += 3;
+        for byte in *b"\xef\xbb\xbf" {
+            if self.peek()? != Some(byte) {
+                break;
+            }
+            self.from += 1;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The one extension module, `agentos._kernel`: thin and typed. Convert, call, convert back.
 
+mod archive;
 mod audit;
 mod error;
 mod kernel;
@@ -11,6 +12,8 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 mod _kernel {
+    #[pymodule_export]
+    use crate::archive::{Archive, ImportJob};
     #[pymodule_export]
     use crate::audit::{audit_entries, audit_verify};
     #[pymodule_export]

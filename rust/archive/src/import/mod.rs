@@ -51,7 +51,7 @@ pub struct Job {
 
 /// From the reading thread to the storing one.
 enum Event {
-    Element { incoming: Box<Incoming>, member: Arc<str>, offset: u64 },
+    Element { incoming: Box<Incoming>, member: Arc<str> },
     /// An element whose very bytes are in the archive.
     Known { revision: i64, member: Arc<str> },
     File { name: String, digest: [u8; 32], size: u64 },

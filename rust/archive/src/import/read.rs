@@ -170,7 +170,7 @@ impl Reading<'_> {
             let parsed = format.record(&json).map(|record| (format, record));
             parsed.or_else(|reason| match formats::recognise(&json) {
                 Some(other) if other.name() != format.name() => other.record(&json).map(|record| (other, record)),
-                Some(_) => Err((("malformed"), reason).1),
+                Some(_) => Err(reason),
                 None => Err(format!("{} ({})", sniff::element(&json), reason)),
             })
         };
@@ -188,7 +188,7 @@ impl Reading<'_> {
         self.gate.enter(size);
         let incoming =
             Incoming { format: format.name(), provider: format.provider(), record, raw, digest, chunks };
-        self.send(Event::Element { incoming: Box::new(incoming), member: Arc::clone(name), offset })?;
+        self.send(Event::Element { incoming: Box::new(incoming), member: Arc::clone(name) })?;
         if large {
             self.gate.drain();
         }

@@ -84,7 +84,7 @@ impl<'db> Unit<'db> {
             Event::Noted { reason, count, place } => self.report.note(reason, count, place),
             Event::File { name, digest, size } => self.file(name, digest, size)?,
             Event::Known { revision, member } => self.known(revision, member)?,
-            Event::Element { incoming, member, offset: _ } => self.element(&incoming, member)?,
+            Event::Element { incoming, member } => self.element(&incoming, member)?,
         }
         job.counters.conversations.store(self.report.conversations.seen, Ordering::Relaxed);
         job.counters.messages.store(self.counts.new, Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl<'db> Unit<'db> {
                 self.report.branches += record.branches as u64;
                 match stored {
                     Stored::New => self.report.conversations.new += 1,
-                    Stored::Updated | Stored::Unchanged => self.report.conversations.updated += 1,
+                    Stored::Updated => self.report.conversations.updated += 1,
                 }
             }
             Kind::Project => self.report.projects += 1,

@@ -38,7 +38,6 @@ pub(crate) struct Incoming {
 pub(crate) enum Stored {
     New,
     Updated,
-    Unchanged,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,11 +98,9 @@ pub(crate) fn add(db: &Connection, incoming: &Incoming, seen: i64, counts: &mut 
         .insert(params![record_id, incoming.digest, incoming.format, record.updated, record.newest(), record.messages.len(), incoming.raw.len(), seen])?;
     put_chunks(db, revision, incoming)?;
     put_statements(db, incoming, revision, seen, counts)?;
-    let before = *counts;
     if known.is_some() {
         let rows = derive(db, record_id, key)?;
         reconcile(db, record_id, rows, counts)?;
-        let _ = before;
         return Ok((revision, Stored::Updated));
     }
     show(db, record_id, revision, record)?;
