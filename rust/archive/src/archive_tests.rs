@@ -1,4 +1,5 @@
 //! The archive from outside: what goes in, what is seen, what comes out again.
+#![expect(clippy::string_slice, reason = "test data is cut at places known to be boundaries")]
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,10 @@ fn ask(archive: &Archive, text: &str) -> Vec<String> {
 fn an_export_goes_in_is_found_and_goes_out() {
     let home = Home::new("roundtrip");
     let mut archive = home.archive();
-    let turns = [turn("u", "root", "user", "How do I reverse strings?", 10), turn("a", "u", "assistant", "Use slicing", 11)];
+    let turns = [
+        turn("u", "root", "user", "How do I reverse strings?", 10),
+        turn("a", "u", "assistant", "Use slicing", 11),
+    ];
     let path = home.file("c.json", &format!("[{}]", chat("one", 20, "a", &turns)));
     let report = import(&mut archive, &path).unwrap();
     assert_eq!((report.conversations.new, report.messages.new, report.source.as_str()), (1, 2, "chatgpt"));
@@ -93,7 +97,8 @@ fn a_longer_export_adds_and_undoing_it_brings_the_shorter_back() {
 fn an_older_export_after_a_newer_one_changes_nothing_that_is_seen() {
     let home = Home::new("older");
     let (mut forwards, mut backwards) = (home.archive(), Archive::open(&home.0.join("second")).unwrap());
-    let first = [turn("u", "root", "user", "Old words", 10), turn("gone", "u", "assistant", "A lost answer", 11)];
+    let first =
+        [turn("u", "root", "user", "Old words", 10), turn("gone", "u", "assistant", "A lost answer", 11)];
     let later = [turn("u", "root", "user", "New words", 10)];
     let old = home.file("old.json", &format!("[{}]", chat("one", 20, "gone", &first)));
     let new = home.file("new.json", &format!("[{}]", chat("one", 30, "u", &later)));

@@ -94,7 +94,11 @@ impl From<rusqlite::Error> for Error {
             &error,
             rusqlite::Error::SqliteFailure(code, _) if code.code == rusqlite::ErrorCode::DiskFull
         );
-        let hint = if full { "free some space and run the same command again" } else { "run it again; if it stays, back the archive folder up and report it" };
+        let hint = if full {
+            "free some space and run the same command again"
+        } else {
+            "run it again; if it stays, back the archive folder up and report it"
+        };
         Self::Store(Trouble::new(format!("the archive's database failed: {error}")).hint(hint))
     }
 }

@@ -57,7 +57,8 @@ pub(crate) fn facts(db: &Connection, only: Option<i64>) -> Result<Vec<Fact>, Err
                  WHERE snapshot.provider = statement.provider AND snapshot.scope = statement.scope)
          FROM statement JOIN sighting ON sighting.statement = statement.id
          JOIN revision ON revision.id = sighting.revision
-         WHERE ?1 IS NULL OR statement.id = ?1 GROUP BY statement.id ORDER BY 11, statement.key")?;
+         WHERE ?1 IS NULL OR statement.id = ?1 GROUP BY statement.id ORDER BY 11, statement.key",
+    )?;
     let mut rows = query.query(params![only])?;
     let mut facts = Vec::new();
     while let Some(row) = rows.next()? {
@@ -101,7 +102,12 @@ pub(crate) fn facts(db: &Connection, only: Option<i64>) -> Result<Vec<Fact>, Err
     Ok(facts)
 }
 
-fn next_snapshot(db: &Connection, provider: &str, scope: &str, after: Micros) -> Result<Option<Micros>, Error> {
+fn next_snapshot(
+    db: &Connection,
+    provider: &str,
+    scope: &str,
+    after: Micros,
+) -> Result<Option<Micros>, Error> {
     Ok(db
         .prepare_cached("SELECT min(time) FROM snapshot WHERE provider = ?1 AND scope = ?2 AND time > ?3")?
         .query_row(params![provider, scope, after], |row| row.get(0))?)
@@ -129,7 +135,8 @@ fn sources(db: &Connection, statement: i64) -> Result<Vec<Source>, Error> {
 
 /// The file of an export that a revision came in, of the first import that brought it.
 pub(crate) fn file(db: &Connection, revision: i64) -> Result<Option<String>, Error> {
-    let mut query = db.prepare_cached("SELECT file FROM brought WHERE revision = ?1 ORDER BY import LIMIT 1")?;
+    let mut query =
+        db.prepare_cached("SELECT file FROM brought WHERE revision = ?1 ORDER BY import LIMIT 1")?;
     let mut rows = query.query([revision])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }

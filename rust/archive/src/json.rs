@@ -257,7 +257,8 @@ pub(crate) fn mend_surrogates(json: &str) -> (Cow<'_, str>, usize) {
     let mut at = 0;
     while let Some(found) = memmem::find(bytes.get(at..).unwrap_or_default(), b"\\u") {
         let start = at + found;
-        let slashes = bytes.get(..start).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
+        let slashes =
+            bytes.get(..start).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
         if slashes % 2 == 1 {
             // The backslash is itself escaped: this is the text `\u`, not an escape.
             at = start + 2;

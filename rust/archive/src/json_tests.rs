@@ -1,3 +1,4 @@
+#![expect(clippy::string_slice, reason = "test data is cut at places known to be boundaries")]
 use super::*;
 
 #[test]
@@ -13,7 +14,10 @@ fn fields_of_another_type_are_missing_fields() {
 
 #[test]
 fn text_without_escapes_is_borrowed() {
-    assert!(matches!(serde_json::from_str::<Text<'_>>("\"plain\"").unwrap(), Text(Some(Cow::Borrowed("plain")))));
+    assert!(matches!(
+        serde_json::from_str::<Text<'_>>("\"plain\"").unwrap(),
+        Text(Some(Cow::Borrowed("plain")))
+    ));
 }
 
 #[test]

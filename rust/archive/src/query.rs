@@ -5,10 +5,10 @@
 
 /// Too common to rank by.
 const STOP: [&str; 48] = [
-    "a", "about", "an", "and", "are", "as", "at", "be", "by", "can", "did", "do", "does", "for", "from", "had",
-    "has", "have", "how", "i", "in", "is", "it", "me", "my", "of", "on", "or", "our", "so", "that", "the", "their",
-    "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "you",
-    "your",
+    "a", "about", "an", "and", "are", "as", "at", "be", "by", "can", "did", "do", "does", "for", "from",
+    "had", "has", "have", "how", "i", "in", "is", "it", "me", "my", "of", "on", "or", "our", "so", "that",
+    "the", "their", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why",
+    "will", "with", "you", "your",
 ];
 
 /// A question in FTS5's language.
@@ -71,8 +71,12 @@ impl Query {
     /// The terms that say something; all of them if none does.
     fn content(&self) -> Vec<&str> {
         let bare = |term: &str| term.trim_matches(['"', ' ', '*']).to_owned();
-        let telling: Vec<&str> =
-            self.wanted.iter().map(String::as_str).filter(|term| !STOP.contains(&bare(term).as_str())).collect();
+        let telling: Vec<&str> = self
+            .wanted
+            .iter()
+            .map(String::as_str)
+            .filter(|term| !STOP.contains(&bare(term).as_str()))
+            .collect();
         if telling.is_empty() { self.wanted.iter().map(String::as_str).collect() } else { telling }
     }
 
@@ -98,7 +102,13 @@ impl Query {
 /// The start of a word, without the endings that the index ignores.
 fn stem(word: &str) -> String {
     let length = word.chars().count();
-    let keep = if length > 6 { length - 3 } else if length > 4 { length - 1 } else { length };
+    let keep = if length > 6 {
+        length - 3
+    } else if length > 4 {
+        length - 1
+    } else {
+        length
+    };
     word.chars().take(keep).collect()
 }
 

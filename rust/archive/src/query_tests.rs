@@ -26,8 +26,21 @@ fn no_text_is_a_syntax_error() {
     let db = rusqlite::Connection::open_in_memory().unwrap();
     db.execute_batch("CREATE VIRTUAL TABLE t USING fts5(text)").unwrap();
     for text in [
-        "AND", "NEAR(a b)", "a:b", "col:*", "\"unclosed phrase", "x^2 + (y", "'; DROP TABLE t; --", "- - -a", "*",
-        "NOT NOT", "日本語 テスト", "C++ c#", "\u{0}", "{a b}: c", "-\"a b\" c",
+        "AND",
+        "NEAR(a b)",
+        "a:b",
+        "col:*",
+        "\"unclosed phrase",
+        "x^2 + (y",
+        "'; DROP TABLE t; --",
+        "- - -a",
+        "*",
+        "NOT NOT",
+        "日本語 テスト",
+        "C++ c#",
+        "\u{0}",
+        "{a b}: c",
+        "-\"a b\" c",
     ] {
         let query = Query::parse(text);
         for expression in [query.all(), query.any()].into_iter().flatten() {

@@ -131,7 +131,9 @@ impl Archive {
     pub fn raw(&self, name: &str) -> Result<String, Error> {
         match self.find(name)?.as_slice() {
             [Found::Record(record)] => {
-                let revision = self.db.query_row("SELECT revision FROM record WHERE id = ?1", [record], |row| row.get(0))?;
+                let revision =
+                    self.db
+                        .query_row("SELECT revision FROM record WHERE id = ?1", [record], |row| row.get(0))?;
                 store::raw(&self.db, revision)
             }
             _ => Err(missing(name)),
@@ -151,7 +153,9 @@ impl Archive {
             }
             [Found::Record(record)] => conversation(&self.db, *record),
             [Found::Message { record, key }] => message(&self.db, *record, *key),
-            _ => Err(Error::Input(Trouble::new(format!("`{name}` fits several things")).hint("give more of the id"))),
+            _ => Err(Error::Input(
+                Trouble::new(format!("`{name}` fits several things")).hint("give more of the id"),
+            )),
         }
     }
 
@@ -173,8 +177,11 @@ impl Archive {
                 let fits = |key: &[u8]| id::letters(key, id::RECORD_LETTERS).starts_with(&head);
                 let mut found = Vec::new();
                 for record in self.keys("SELECT id, key FROM record", &fits)? {
-                    let owner: Vec<u8> = self.db.query_row("SELECT key FROM record WHERE id = ?1", [record], |row| row.get(0))?;
-                    let mut query = self.db.prepare_cached("SELECT DISTINCT key FROM message WHERE record = ?1")?;
+                    let owner: Vec<u8> =
+                        self.db
+                            .query_row("SELECT key FROM record WHERE id = ?1", [record], |row| row.get(0))?;
+                    let mut query =
+                        self.db.prepare_cached("SELECT DISTINCT key FROM message WHERE record = ?1")?;
                     for key in query.query_map([record], |row| row.get(0))? {
                         let key = key?;
                         if id::message_name(&owner, key).starts_with(prefix) {
@@ -209,10 +216,9 @@ enum Found {
 }
 
 fn missing(name: &str) -> Error {
-    Error::Input(
-        Trouble::new(format!("nothing in the archive has the id `{name}`"))
-            .hint("ids start with f- (fact), c- (conversation) or m- (message); `agentos memory search` prints them"),
-    )
+    Error::Input(Trouble::new(format!("nothing in the archive has the id `{name}`")).hint(
+        "ids start with f- (fact), c- (conversation) or m- (message); `agentos memory search` prints them",
+    ))
 }
 
 fn record_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RecordRow> {
@@ -234,7 +240,8 @@ fn conversation(db: &Connection, record: i64) -> Result<Value, Error> {
     let sql = "SELECT key, kind, provider, native, title, account, created, updated, branches FROM record WHERE id = ?1";
     let head = db.query_row(sql, [record], record_row)?;
     let mut value = serde_json::to_value(&head).map_err(|error| Error::input(error.to_string()))?;
-    let mut query = db.prepare_cached("SELECT key FROM message WHERE record = ?1 GROUP BY key ORDER BY min(time), key")?;
+    let mut query =
+        db.prepare_cached("SELECT key FROM message WHERE record = ?1 GROUP BY key ORDER BY min(time), key")?;
     let keys = query.query_map([record], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     let messages = keys.into_iter().map(|key| message(db, record, key)).collect::<Result<Vec<_>, _>>()?;
     if let Some(object) = value.as_object_mut() {

@@ -78,7 +78,10 @@ impl Archive {
 
 fn since(text: &str) -> Result<Micros, Error> {
     time::parse(text).ok_or_else(|| {
-        Error::Input(Trouble::new(format!("`{text}` is no date")).hint("write it as 2024-05-01 or 2024-05-01T10:00:00Z"))
+        Error::Input(
+            Trouble::new(format!("`{text}` is no date"))
+                .hint("write it as 2024-05-01 or 2024-05-01T10:00:00Z"),
+        )
     })
 }
 
@@ -88,7 +91,13 @@ enum Table {
     Message,
 }
 
-fn matches(db: &Connection, table: Table, expression: &str, question: &Question, since: Option<Micros>) -> Result<Vec<(i64, f64)>, Error> {
+fn matches(
+    db: &Connection,
+    table: Table,
+    expression: &str,
+    question: &Question,
+    since: Option<Micros>,
+) -> Result<Vec<(i64, f64)>, Error> {
     let filtered = question.provider.is_some() || since.is_some();
     let sql = match (table, filtered) {
         (Table::Message, false) => {
@@ -177,7 +186,13 @@ fn fact_hit(db: &Connection, statement: i64, score: f64) -> Result<Option<Hit>, 
 }
 
 /// The words of one piece of a message, read again from the bytes of its export.
-pub(crate) fn piece(db: &Connection, revision: i64, (start, end): (usize, usize), format: &str, part: usize) -> Result<String, Error> {
+pub(crate) fn piece(
+    db: &Connection,
+    revision: i64,
+    (start, end): (usize, usize),
+    format: &str,
+    part: usize,
+) -> Result<String, Error> {
     let raw = store::raw_part(db, revision, start, end)?;
     let (json, _) = crate::json::mend_surrogates(&raw);
     let pieces = formats::named(format).map(|format| format.pieces(&json)).unwrap_or_default();
@@ -193,19 +208,28 @@ fn window(text: &str, stems: &[String]) -> (String, (usize, usize)) {
     let hits = places(&letters, stems);
     // The window that starts shortly before a hit and holds the most different words.
     let best = hits.iter().max_by_key(|(start, _)| {
-        let mut inside: Vec<usize> =
-            hits.iter().filter(|(at, _)| at >= start && *at < start + SHOWN * 3 / 4).map(|(_, stem)| *stem).collect();
+        let mut inside: Vec<usize> = hits
+            .iter()
+            .filter(|(at, _)| at >= start && *at < start + SHOWN * 3 / 4)
+            .map(|(_, stem)| *stem)
+            .collect();
         inside.sort_unstable();
         inside.dedup();
         (inside.len(), std::cmp::Reverse(*start))
     });
     let hit = best.map_or(0, |(start, _)| *start);
     let mut start = hit.saturating_sub(SHOWN / 6);
-    while start > 0 && start + 40 > hit.saturating_sub(SHOWN / 6) && letters.get(start - 1).is_some_and(|c| !c.is_whitespace()) {
+    while start > 0
+        && start + 40 > hit.saturating_sub(SHOWN / 6)
+        && letters.get(start - 1).is_some_and(|c| !c.is_whitespace())
+    {
         start -= 1;
     }
     let mut end = (start + SHOWN).min(letters.len());
-    while end > start + SHOWN / 2 && end < letters.len() && letters.get(end).is_some_and(|c| !c.is_whitespace()) {
+    while end > start + SHOWN / 2
+        && end < letters.len()
+        && letters.get(end).is_some_and(|c| !c.is_whitespace())
+    {
         end -= 1;
     }
     (letters.get(start..end).unwrap_or_default().iter().collect(), (start, end))
@@ -224,7 +248,8 @@ fn places(letters: &[char], stems: &[String]) -> Vec<(usize, usize)> {
         }
         let rest = letters.get(at..).unwrap_or_default();
         let begins = |stem: &Vec<char>| {
-            stem.len() <= rest.len() && stem.iter().zip(rest).all(|(want, have)| have.to_lowercase().eq(want.to_lowercase()))
+            stem.len() <= rest.len()
+                && stem.iter().zip(rest).all(|(want, have)| have.to_lowercase().eq(want.to_lowercase()))
         };
         if let Some(stem) = stems.iter().position(begins) {
             found.push((at, stem));

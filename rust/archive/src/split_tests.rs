@@ -1,3 +1,4 @@
+#![expect(clippy::string_slice, reason = "test data is cut at places known to be boundaries")]
 use super::*;
 
 /// Hands out one byte at a time, so that every boundary falls somewhere.
@@ -37,9 +38,15 @@ fn elements(text: &str) -> Vec<String> {
 
 #[test]
 fn arrays_wrappers_and_sequences_are_split() {
-    assert_eq!(elements(r#" [ {"a":[1,"]"]} , 7, "x\"]" ,null]"#), [r#"{"a":[1,"]"]}"#, "7", r#""x\"]""#, "null"]);
+    assert_eq!(
+        elements(r#" [ {"a":[1,"]"]} , 7, "x\"]" ,null]"#),
+        [r#"{"a":[1,"]"]}"#, "7", r#""x\"]""#, "null"]
+    );
     assert_eq!(elements("[]"), [""; 0]);
-    assert_eq!(elements(r#"{"v":1,"conversations":[{"a":1},{"b":2}],"rest":{"c":[3]}}"#), [r#"{"a":1}"#, r#"{"b":2}"#]);
+    assert_eq!(
+        elements(r#"{"v":1,"conversations":[{"a":1},{"b":2}],"rest":{"c":[3]}}"#),
+        [r#"{"a":1}"#, r#"{"b":2}"#]
+    );
     assert_eq!(elements("{\"a\":1}\n{\"b\":2}\n"), [r#"{"a":1}"#, r#"{"b":2}"#]);
     assert_eq!(elements("\u{feff}[{}]"), ["{}"], "a byte order mark is skipped");
     assert_eq!(elements(r#"{"title":"\"conversations\":[","n":{"conversations":[1]}}"#).len(), 1);

@@ -26,11 +26,18 @@ pub(crate) fn sentences(text: &str) -> Vec<(usize, usize, &str)> {
 
 fn abbreviated(sentence: &str) -> bool {
     let word = sentence.trim_end_matches('.').rsplit(char::is_whitespace).next().unwrap_or("");
-    word.chars().count() == 1 || ["Dr", "Mr", "Mrs", "Ms", "St", "e.g", "i.e", "vs", "etc", "No"].contains(&word)
+    word.chars().count() == 1
+        || ["Dr", "Mr", "Mrs", "Ms", "St", "e.g", "i.e", "vs", "etc", "No"].contains(&word)
 }
 
 /// Adds `line[start..end]` without its white space and bullet, in characters of the whole text.
-fn push<'a>(found: &mut Vec<(usize, usize, &'a str)>, line: &'a str, start: usize, end: usize, offset: usize) {
+fn push<'a>(
+    found: &mut Vec<(usize, usize, &'a str)>,
+    line: &'a str,
+    start: usize,
+    end: usize,
+    offset: usize,
+) {
     let Some(part) = line.get(start..end) else { return };
     let trimmed = part.trim_start().trim_start_matches(['-', '*', '•']).trim();
     if trimmed.is_empty() || trimmed.chars().all(|c| c == '#' || c == '*') {
@@ -46,13 +53,45 @@ fn push<'a>(found: &mut Vec<(usize, usize, &'a str)>, line: &'a str, start: usiz
 pub(crate) fn kind(text: &str) -> &'static str {
     let lower = text.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&["always ", "never ", "respond ", "responses ", "answer in ", "from now on", "should be addressed", "wants answers", "call me"]) {
+    if has(&[
+        "always ",
+        "never ",
+        "respond ",
+        "responses ",
+        "answer in ",
+        "from now on",
+        "should be addressed",
+        "wants answers",
+        "call me",
+    ]) {
         "instruction"
-    } else if has(&["prefer", " likes ", " loves ", " dislikes ", " hates ", "favorite", "favourite", " enjoys "]) {
+    } else if has(&[
+        "prefer",
+        " likes ",
+        " loves ",
+        " dislikes ",
+        " hates ",
+        "favorite",
+        "favourite",
+        " enjoys ",
+    ]) {
         "preference"
-    } else if has(&["wife", "husband", "daughter", " son ", "'s son", "partner", "mother", "father", "sister", "brother", "friend", " dog", " cat "]) {
+    } else if has(&[
+        "wife", "husband", "daughter", " son ", "'s son", "partner", "mother", "father", "sister", "brother",
+        "friend", " dog", " cat ",
+    ]) {
         "relationship"
-    } else if has(&["name is", "lives in", "is from ", "years old", "was born", "works as", "works at", "is a ", "is an "]) {
+    } else if has(&[
+        "name is",
+        "lives in",
+        "is from ",
+        "years old",
+        "was born",
+        "works as",
+        "works at",
+        "is a ",
+        "is an ",
+    ]) {
         "identity"
     } else if has(&["wants to ", "plans to ", "is planning", "goal", "aims to ", "hopes to "]) {
         "goal"
@@ -76,8 +115,25 @@ pub(crate) fn normal(text: &str) -> String {
 /// by a page that the chatbot read, so it waits for review and is never exported.
 pub(crate) fn is_planted(text: &str) -> bool {
     let normal = normal(text);
-    let orders = ["ignore all", "ignore any", "ignore previous", "ignore the previous", "ignore your", "disregard previous", "disregard all", "disregard your"];
-    let targets = ["system prompt", "hidden instruction", "exfiltrate", "send all conversation", "do not tell the user", "without telling the user", "without the user knowing"];
+    let orders = [
+        "ignore all",
+        "ignore any",
+        "ignore previous",
+        "ignore the previous",
+        "ignore your",
+        "disregard previous",
+        "disregard all",
+        "disregard your",
+    ];
+    let targets = [
+        "system prompt",
+        "hidden instruction",
+        "exfiltrate",
+        "send all conversation",
+        "do not tell the user",
+        "without telling the user",
+        "without the user knowing",
+    ];
     orders.iter().chain(&targets).any(|sign| normal.contains(sign))
 }
 
@@ -89,8 +145,14 @@ pub(crate) fn is_secret(text: &str) -> bool {
             rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).count() >= length
         })
     };
-    token("sk-", 16) || token("ghp_", 20) || token("github_pat_", 20) || token("AKIA", 16) || token("xoxb-", 10)
-        || token("AIza", 30) || text.contains("-----BEGIN ") || token("eyJhbGciOi", 20)
+    token("sk-", 16)
+        || token("ghp_", 20)
+        || token("github_pat_", 20)
+        || token("AKIA", 16)
+        || token("xoxb-", 10)
+        || token("AIza", 30)
+        || text.contains("-----BEGIN ")
+        || token("eyJhbGciOi", 20)
 }
 
 #[cfg(test)]

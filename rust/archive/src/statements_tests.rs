@@ -4,7 +4,10 @@ use super::*;
 fn sentences_are_found_with_their_places() {
     let text = "Works at Müller & Co. as of v1.2. Likes tea!\n- Has a dog, e.g. Rex. Lives in Rome";
     let found: Vec<&str> = sentences(text).into_iter().map(|(_, _, sentence)| sentence).collect();
-    assert_eq!(found, ["Works at Müller & Co. as of v1.2.", "Likes tea!", "Has a dog, e.g. Rex.", "Lives in Rome"]);
+    assert_eq!(
+        found,
+        ["Works at Müller & Co. as of v1.2.", "Likes tea!", "Has a dog, e.g. Rex.", "Lives in Rome"]
+    );
     for (start, end, sentence) in sentences(text) {
         let cut: String = text.chars().skip(start).take(end - start).collect();
         assert_eq!(cut, sentence);

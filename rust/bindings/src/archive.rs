@@ -135,7 +135,9 @@ fn raise(error: Error) -> PyErr {
     let message = error.to_string();
     let (raised, trouble) = match error {
         Error::Input(trouble) => (python::UsageError::new_err(trouble.message.clone()), trouble),
-        Error::Busy(trouble) | Error::Store(trouble) => (python::Failed::new_err(trouble.message.clone()), trouble),
+        Error::Busy(trouble) | Error::Store(trouble) => {
+            (python::Failed::new_err(trouble.message.clone()), trouble)
+        }
         Error::Newer(trouble) => (python::MissingMechanism::new_err(trouble.message.clone()), trouble),
         Error::Interrupted { import } => {
             let trouble = Trouble { place: import, ..Trouble::new(message.clone()) };

@@ -225,7 +225,9 @@ fn id_from_roots(chat: &Chat<'_>) -> String {
         .mapping
         .0
         .iter()
-        .filter(|(key, node)| node.parent.filled().is_none() && !named.contains(key.get().unwrap_or_default()))
+        .filter(|(key, node)| {
+            node.parent.filled().is_none() && !named.contains(key.get().unwrap_or_default())
+        })
         .filter_map(|(key, _)| key.get())
         .collect();
     roots.sort_unstable();

@@ -62,7 +62,9 @@ impl super::Format for ClaudeMemories {
 }
 
 fn add(record: &mut Record, json: &str, raw: &RawValue, name: &str, scope: &str) {
-    let Some(text) = serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(|text| text.owned()) else { return };
+    let Some(text) = serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(|text| text.owned()) else {
+        return;
+    };
     let (start, end) = json::span(json, raw.get());
     let key = record::message_key(name);
     let mut tag: Option<String> = None;
@@ -73,7 +75,9 @@ fn add(record: &mut Record, json: &str, raw: &RawValue, name: &str, scope: &str)
         }
         let kind = match (statements::kind(sentence), scope.starts_with("project")) {
             ("fact", true) => "project",
-            ("fact", false) if tag.as_deref().is_some_and(|tag| tag.to_lowercase().contains("work")) => "context",
+            ("fact", false) if tag.as_deref().is_some_and(|tag| tag.to_lowercase().contains("work")) => {
+                "context"
+            }
             (kind, _) => kind,
         };
         record.statements.push(Statement {
@@ -91,7 +95,17 @@ fn add(record: &mut Record, json: &str, raw: &RawValue, name: &str, scope: &str)
     }
     let pieces = vec![Piece { trust: Trust::Vendor, text, silent: true }];
     let role = Role::System;
-    record.messages.push(Message { key, parent: None, role, time: None, start, end, active: true, hidden: false, pieces });
+    record.messages.push(Message {
+        key,
+        parent: None,
+        role,
+        time: None,
+        start,
+        end,
+        active: true,
+        hidden: false,
+        pieces,
+    });
 }
 
 /// `**Work context**`, `Work context**` (its first stars were taken for a bullet) or `# Work context`.

@@ -60,7 +60,9 @@ impl super::Format for ClaudeProject {
         record.title = project.name.owned();
         record.created = project.created_at.0;
         record.updated = project.updated_at.0;
-        for (name, raw) in [("description", project.description), ("prompt_template", project.prompt_template)] {
+        for (name, raw) in
+            [("description", project.description), ("prompt_template", project.prompt_template)]
+        {
             let Some(raw) = raw.filter(|raw| raw.get().len() > 4) else { continue };
             let message = message(json, raw.get(), record::message_key(name), Role::User, record.updated);
             if name == "prompt_template" {
@@ -87,7 +89,17 @@ impl super::Format for ClaudeProject {
 
 fn message(json: &str, raw: &str, key: i64, role: Role, time: Option<i64>) -> Message {
     let (start, end) = json::span(json, raw);
-    Message { key, parent: None, role, time, start, end, active: true, hidden: false, pieces: vec![piece(raw)] }
+    Message {
+        key,
+        parent: None,
+        role,
+        time,
+        start,
+        end,
+        active: true,
+        hidden: false,
+        pieces: vec![piece(raw)],
+    }
 }
 
 fn piece(raw: &str) -> Piece {
@@ -101,7 +113,8 @@ fn piece(raw: &str) -> Piece {
 }
 
 fn instruction(record: &Record, message: &Message) -> Option<Statement> {
-    let text = message.pieces.first().map(|piece| piece.text.trim().to_owned()).filter(|text| !text.is_empty())?;
+    let text =
+        message.pieces.first().map(|piece| piece.text.trim().to_owned()).filter(|text| !text.is_empty())?;
     Some(Statement {
         scope: format!("project:{}", record.native),
         kind: "instruction",

@@ -40,7 +40,11 @@ impl Keys {
         #[derive(Deserialize)]
         #[serde(transparent)]
         struct Object(std::collections::BTreeMap<String, IgnoredAny>);
-        Self(serde_json::from_str::<Object>(json).map(|object| object.0.into_keys().collect()).unwrap_or_default())
+        Self(
+            serde_json::from_str::<Object>(json)
+                .map(|object| object.0.into_keys().collect())
+                .unwrap_or_default(),
+        )
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {

@@ -51,12 +51,31 @@ pub struct Job {
 
 /// From the reading thread to the storing one.
 enum Event {
-    Element { incoming: Box<Incoming>, member: Arc<str> },
+    Element {
+        incoming: Box<Incoming>,
+        member: Arc<str>,
+    },
     /// An element whose very bytes are in the archive.
-    Known { revision: i64, member: Arc<str> },
-    File { name: String, digest: [u8; 32], size: u64 },
-    Dropped { reason: &'static str, count: u64, place: String, detail: Option<String> },
-    Noted { reason: &'static str, count: u64, place: String },
+    Known {
+        revision: i64,
+        member: Arc<str>,
+    },
+    File {
+        name: String,
+        digest: [u8; 32],
+        size: u64,
+    },
+    Dropped {
+        reason: &'static str,
+        count: u64,
+        place: String,
+        detail: Option<String>,
+    },
+    Noted {
+        reason: &'static str,
+        count: u64,
+        place: String,
+    },
     Failed(Error),
 }
 
@@ -121,8 +140,12 @@ impl Archive {
     }
 
     /// The two threads. On failure also says which import is under way, if one is.
-    #[expect(clippy::type_complexity, reason = "the failure carries the import to take back")]
-    fn run(&mut self, job: &Job, members: &[Member], fingerprint: [u8; 32]) -> Result<Report, (Error, Option<(i64, String)>)> {
+    fn run(
+        &mut self,
+        job: &Job,
+        members: &[Member],
+        fingerprint: [u8; 32],
+    ) -> Result<Report, (Error, Option<(i64, String)>)> {
         let inputs = job.inputs.iter().map(|input| match input {
             Input::Path(path) => path.display().to_string(),
             Input::Stdin => "-".into(),
@@ -131,7 +154,8 @@ impl Archive {
         let name = self.new_import_name().map_err(|error| (error, None))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut unit = Unit::new(&self.db, fingerprint, name, inputs.collect(), now).map_err(|error| (error, None))?;
+        let mut unit =
+            Unit::new(&self.db, fingerprint, name, inputs.collect(), now).map_err(|error| (error, None))?;
         let gate = Gate::default();
         let (send, receive) = sync_channel(256);
         let ended = std::thread::scope(|scope| {

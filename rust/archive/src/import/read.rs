@@ -91,7 +91,8 @@ impl Reading<'_> {
         }
         for member in others.into_iter().filter(|member| is_asset(member)) {
             self.go_on()?;
-            let (digest, size) = files::keep(folder, member.open()?).map_err(|error| error.at(&member.name))?;
+            let (digest, size) =
+                files::keep(folder, member.open()?).map_err(|error| error.at(&member.name))?;
             self.send(Event::File { name: member.name.clone(), digest, size })?;
         }
         Ok(())
@@ -151,12 +152,23 @@ impl Reading<'_> {
     fn text(&self, element: Element, place: &str) -> Result<String, Stop> {
         String::from_utf8(element.bytes).or_else(|error| {
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            self.dropped("invalid_utf8", 1, place.to_owned(), Some("bytes that are no text were replaced".into()))?;
+            self.dropped(
+                "invalid_utf8",
+                1,
+                place.to_owned(),
+                Some("bytes that are no text were replaced".into()),
+            )?;
             Ok(text)
         })
     }
 
-    fn element(&self, format: &'static dyn Format, raw: String, name: &Arc<str>, offset: u64) -> Result<(), Stop> {
+    fn element(
+        &self,
+        format: &'static dyn Format,
+        raw: String,
+        name: &Arc<str>,
+        offset: u64,
+    ) -> Result<(), Stop> {
         let digest: [u8; 32] = Sha256::digest(raw.as_bytes()).into();
         if let Some(revision) = self.known_revision(&digest) {
             return self.send(Event::Known { revision, member: Arc::clone(name) });
@@ -169,7 +181,9 @@ impl Reading<'_> {
             }
             let parsed = format.record(&json).map(|record| (format, record));
             parsed.or_else(|reason| match formats::recognise(&json) {
-                Some(other) if other.name() != format.name() => other.record(&json).map(|record| (other, record)),
+                Some(other) if other.name() != format.name() => {
+                    other.record(&json).map(|record| (other, record))
+                }
                 Some(_) => Err(reason),
                 None => Err(format!("{} ({})", sniff::element(&json), reason)),
             })
@@ -196,11 +210,18 @@ impl Reading<'_> {
     }
 
     fn known_revision(&self, digest: &[u8; 32]) -> Option<i64> {
-        let mut query = self.known.as_ref()?.prepare_cached("SELECT id FROM revision WHERE digest = ?1").ok()?;
+        let mut query =
+            self.known.as_ref()?.prepare_cached("SELECT id FROM revision WHERE digest = ?1").ok()?;
         query.query_row([digest], |row| row.get(0)).optional().ok()?
     }
 
-    fn dropped(&self, reason: &'static str, count: u64, place: String, detail: Option<String>) -> Result<(), Stop> {
+    fn dropped(
+        &self,
+        reason: &'static str,
+        count: u64,
+        place: String,
+        detail: Option<String>,
+    ) -> Result<(), Stop> {
         self.send(Event::Dropped { reason, count, place, detail })
     }
 
@@ -218,7 +239,8 @@ fn at(stop: Stop, member: &Member) -> Stop {
     match stop {
         Stop::Failed(Error::Input(mut trouble)) => {
             let offset = trouble.place.take();
-            let numeric = offset.as_ref().is_some_and(|place| place.bytes().all(|byte| byte.is_ascii_digit()));
+            let numeric =
+                offset.as_ref().is_some_and(|place| place.bytes().all(|byte| byte.is_ascii_digit()));
             trouble.place = match offset {
                 Some(offset) if numeric => Some(format!("{}:{offset}", member.name)),
                 Some(place) => Some(place),
@@ -244,18 +266,28 @@ fn is_asset(member: &Member) -> bool {
         return false;
     }
     let named = base.starts_with("file-") || base.starts_with("file_") || base.ends_with(".dat");
-    let shelved = ["dalle-generations/", "textdocs/", "user-"].iter().any(|shelf| member.name.contains(shelf));
+    let shelved =
+        ["dalle-generations/", "textdocs/", "user-"].iter().any(|shelf| member.name.contains(shelf));
     matches!(member.place, Place::Zipped { .. }) || named || shelved
 }
 
 fn unknown(members: &[Member], looks: &[String]) -> Error {
     let what = match (members, looks) {
-        ([_], [one]) => format!("this looks like {}", one.split_once(": ").map_or(one.as_str(), |(_, looks)| looks)),
+        ([_], [one]) => {
+            format!("this looks like {}", one.split_once(": ").map_or(one.as_str(), |(_, looks)| looks))
+        }
         (_, []) => {
             let names: Vec<&str> = members.iter().map(|member| member.base()).take(5).collect();
-            format!("there is no conversation in it, only {} files such as {}", members.len(), names.join(", "))
+            format!(
+                "there is no conversation in it, only {} files such as {}",
+                members.len(),
+                names.join(", ")
+            )
         }
-        (_, several) => format!("no file in it is one: {}", several.iter().take(3).cloned().collect::<Vec<_>>().join("; ")),
+        (_, several) => format!(
+            "no file in it is one: {}",
+            several.iter().take(3).cloned().collect::<Vec<_>>().join("; ")
+        ),
     };
     let place = members.first().map_or("", |member| member.name.split(':').next().unwrap_or(""));
     Error::Input(

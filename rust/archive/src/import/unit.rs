@@ -170,7 +170,8 @@ impl<'db> Unit<'db> {
     }
 
     fn brought_before(&self, revision: i64) -> Result<bool, Error> {
-        let mut query = self.db.prepare_cached("SELECT 1 FROM brought WHERE import = ?1 AND revision = ?2")?;
+        let mut query =
+            self.db.prepare_cached("SELECT 1 FROM brought WHERE import = ?1 AND revision = ?2")?;
         Ok(query.exists(params![self.import, revision])?)
     }
 
@@ -186,16 +187,21 @@ impl<'db> Unit<'db> {
     }
 
     fn carry(&self, name: &str, digest: &[u8; 32], size: u64) -> Result<(), Error> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO carried VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![self.import, name, digest, size])?;
+        self.db.prepare_cached("INSERT OR IGNORE INTO carried VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            self.import,
+            name,
+            digest,
+            size
+        ])?;
         Ok(())
     }
 
     fn bring(&self, revision: i64, member: &str) -> Result<(), Error> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO brought VALUES (?1, ?2, ?3)")?
-            .execute(params![self.import, revision, member])?;
+        self.db.prepare_cached("INSERT OR IGNORE INTO brought VALUES (?1, ?2, ?3)")?.execute(params![
+            self.import,
+            revision,
+            member
+        ])?;
         Ok(())
     }
 

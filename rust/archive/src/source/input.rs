@@ -35,7 +35,9 @@ fn argument(path: &Path, temporary: &Path, members: &mut Vec<Member>) -> Result<
             io::ErrorKind::PermissionDenied => Trouble::new("it may not be read"),
             _ => Trouble::new(format!("it cannot be read: {error}")),
         };
-        Error::Input(trouble.at(shown.clone()).hint("give the zip, folder or JSON file that the provider sent you"))
+        Error::Input(
+            trouble.at(shown.clone()).hint("give the zip, folder or JSON file that the provider sent you"),
+        )
     };
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
@@ -54,11 +56,20 @@ fn argument(path: &Path, temporary: &Path, members: &mut Vec<Member>) -> Result<
     file(window, base, temporary, members)
 }
 
-fn folder(root: &Path, path: &Path, temporary: &Path, depth: u32, members: &mut Vec<Member>) -> Result<(), Error> {
+fn folder(
+    root: &Path,
+    path: &Path,
+    temporary: &Path,
+    depth: u32,
+    members: &mut Vec<Member>,
+) -> Result<(), Error> {
     if depth == 0 {
-        return Err(Error::Input(Trouble::new("the folders are nested too deeply").at(path.display().to_string())));
+        return Err(Error::Input(
+            Trouble::new("the folders are nested too deeply").at(path.display().to_string()),
+        ));
     }
-    let mut entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
     for entry in entries {
         // Links could lead anywhere, and no export has any.
@@ -87,7 +98,14 @@ fn is_zip(window: &Window) -> io::Result<bool> {
     Ok(start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06"))
 }
 
-fn unzip(window: &Window, name: &str, budget: &Arc<Budget>, temporary: &Path, depth: u32, members: &mut Vec<Member>) -> Result<(), Error> {
+fn unzip(
+    window: &Window,
+    name: &str,
+    budget: &Arc<Budget>,
+    temporary: &Path,
+    depth: u32,
+    members: &mut Vec<Member>,
+) -> Result<(), Error> {
     let entries = zip::entries(window, name)?;
     if entries.is_empty() {
         return Err(Error::Input(Trouble::new("the zip holds no files").at(name)));
@@ -96,7 +114,11 @@ fn unzip(window: &Window, name: &str, budget: &Arc<Budget>, temporary: &Path, de
         let shown = format!("{name}:{}", entry.name);
         let (window, budget) = (window.clone(), Arc::clone(budget));
         if !entry.name.to_lowercase().ends_with(".zip") {
-            members.push(Member { name: shown, size: entry.size, place: Place::Zipped { window, entry, budget } });
+            members.push(Member {
+                name: shown,
+                size: entry.size,
+                place: Place::Zipped { window, entry, budget },
+            });
             continue;
         }
         if depth == 0 {
@@ -120,7 +142,9 @@ fn stdin(temporary: &Path, members: &mut Vec<Member>) -> Result<(), Error> {
     let window = spill(Box::new(io::stdin()), temporary)?;
     if window.length() == 0 {
         let trouble = Trouble::new("nothing came in on standard input").at("-");
-        return Err(Error::Input(trouble.hint("for example: cat conversations.json | agentos memory import -")));
+        return Err(Error::Input(
+            trouble.hint("for example: cat conversations.json | agentos memory import -"),
+        ));
     }
     file(window, "-".into(), temporary, members)
 }

@@ -99,8 +99,10 @@ fn directory(window: &Window, name: &str) -> Result<(u64, u64, u64), Error> {
         .ok_or_else(|| damaged(name, "its directory is missing", window.length()))?;
     let end = Fields(tail.get(at..).unwrap_or_default());
     let short = || damaged(name, "its directory is incomplete", tail_start + at as u64);
+    end.u16(20).ok_or_else(short)?;
     let mut found = (end.u16(10), end.u32(12), end.u32(16));
-    let locator = at.checked_sub(20).and_then(|start| tail.get(start..at)).filter(|l| l.starts_with(END_64_LOCATOR));
+    let locator =
+        at.checked_sub(20).and_then(|start| tail.get(start..at)).filter(|l| l.starts_with(END_64_LOCATOR));
     if let Some(locator) = locator {
         let start = Fields(locator).u64(8).ok_or_else(short)?;
         let record = window.bytes(start, 56)?;
@@ -125,9 +127,19 @@ fn entry(rest: &[u8], zip: &str, at: u64) -> Result<(Entry, usize), Error> {
     let fields = Fields(rest);
     let read = || {
         let lengths = (fields.u16(28)?, fields.u16(30)?, fields.u16(32)?);
-        Some((fields.u16(8)?, fields.u16(10)?, fields.u32(16)?, fields.u32(20)?, fields.u32(24)?, lengths, fields.u32(38)?, fields.u32(42)?))
+        Some((
+            fields.u16(8)?,
+            fields.u16(10)?,
+            fields.u32(16)?,
+            fields.u32(20)?,
+            fields.u32(24)?,
+            lengths,
+            fields.u32(38)?,
+            fields.u32(42)?,
+        ))
     };
-    let (flags, method, crc, compressed, size, (name, extra, comment), attributes, header) = read().ok_or_else(short)?;
+    let (flags, method, crc, compressed, size, (name, extra, comment), attributes, header) =
+        read().ok_or_else(short)?;
     let length = usize::try_from(46 + name + extra + comment).map_err(|_| short())?;
     let (name, extra) = (usize::try_from(name).unwrap_or(0), usize::try_from(extra).unwrap_or(0));
     let raw_name = rest.get(46..46 + name).ok_or_else(short)?;
@@ -141,7 +153,11 @@ fn entry(rest: &[u8], zip: &str, at: u64) -> Result<(Entry, usize), Error> {
 
 fn check(zip: &str, name: &str, flags: u64, method: u64, attributes: u64) -> Result<(), Error> {
     let drive = name.chars().nth(1) == Some(':');
-    if name.starts_with(['/', '\\']) || drive || name.split(['/', '\\']).any(|part| part == "..") || name.contains('\0') {
+    if name.starts_with(['/', '\\'])
+        || drive
+        || name.split(['/', '\\']).any(|part| part == "..")
+        || name.contains('\0')
+    {
         return Err(refused(zip, name, "a name that leaves its folder"));
     }
     if (attributes >> 16) & 0o170_000 == 0o120_000 {
@@ -152,7 +168,8 @@ fn check(zip: &str, name: &str, flags: u64, method: u64, attributes: u64) -> Res
         return Err(Error::Input(trouble.hint("unpack it with its password and import the folder")));
     }
     if method != 0 && method != 8 {
-        let trouble = Trouble::new(format!("the zip uses compression method {method}")).at(format!("{zip}:{name}"));
+        let trouble =
+            Trouble::new(format!("the zip uses compression method {method}")).at(format!("{zip}:{name}"));
         return Err(Error::Input(trouble.hint("unpack it and import the folder")));
     }
     Ok(())
@@ -200,7 +217,12 @@ pub(crate) fn stored(window: &Window, entry: &Entry, zip: &str) -> Result<Option
     if entry.deflated { Ok(None) } else { data(window, entry, zip).map(Some) }
 }
 
-pub(crate) fn open(window: &Window, entry: &Entry, budget: &Arc<Budget>, name: &str) -> Result<Box<dyn Read + Send>, Error> {
+pub(crate) fn open(
+    window: &Window,
+    entry: &Entry,
+    budget: &Arc<Budget>,
+    name: &str,
+) -> Result<Box<dyn Read + Send>, Error> {
     if entry.size > FREE && entry.size / RATIO > entry.compressed {
         return Err(bomb(name));
     }
@@ -211,7 +233,14 @@ pub(crate) fn open(window: &Window, entry: &Entry, budget: &Arc<Budget>, name: &
         Box::new(data)
     };
     let budget = Arc::clone(budget);
-    Ok(Box::new(Checked { source, crc: Crc::new(), read: 0, entry: entry.clone(), budget, name: name.to_owned() }))
+    Ok(Box::new(Checked {
+        source,
+        crc: Crc::new(),
+        read: 0,
+        entry: entry.clone(),
+        budget,
+        name: name.to_owned(),
+    }))
 }
 
 /// Holds a member to its declared size and checksum, and to the budget.

@@ -79,10 +79,11 @@ impl Archive {
     }
 
     fn version(&self) -> Result<i64, Error> {
-        let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| {
-            let trouble = Trouble::new(format!("the archive's database cannot be read: {error}"));
-            Error::Store(trouble.at(self.folder.join("archive.db").display().to_string()))
-        })?;
+        let version: i64 =
+            self.db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| {
+                let trouble = Trouble::new(format!("the archive's database cannot be read: {error}"));
+                Error::Store(trouble.at(self.folder.join("archive.db").display().to_string()))
+            })?;
         if version > VERSION {
             let trouble = Trouble::new("the archive was written by a newer version of agentos");
             let trouble = trouble.at(self.folder.display().to_string());
@@ -133,9 +134,12 @@ impl Archive {
     }
 
     pub(crate) fn new_import_name(&self) -> Result<String, Error> {
-        let archive: Vec<u8> = self.db.query_row("SELECT value FROM meta WHERE key = 'archive'", [], |row| row.get(0))?;
-        let last: Option<i64> =
-            self.db.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'import'", [], |row| row.get(0)).optional()?;
+        let archive: Vec<u8> =
+            self.db.query_row("SELECT value FROM meta WHERE key = 'archive'", [], |row| row.get(0))?;
+        let last: Option<i64> = self
+            .db
+            .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'import'", [], |row| row.get(0))
+            .optional()?;
         let number = last.unwrap_or(0) + 1;
         Ok(format!("i-{}", id::letters(&id::digest(&[&archive, &number.to_be_bytes()]), 8)))
     }
@@ -156,7 +160,8 @@ pub(crate) fn raw_part(db: &Connection, revision: i64, start: usize, end: usize)
     let mut bytes = Vec::new();
     while let Some(row) = rows.next()? {
         let packed = row.get_ref(0)?.as_blob().map_err(|error| damaged(&error.to_string()))?;
-        let chunk = lz4_flex::decompress_size_prepended(packed).map_err(|error| damaged(&error.to_string()))?;
+        let chunk =
+            lz4_flex::decompress_size_prepended(packed).map_err(|error| damaged(&error.to_string()))?;
         bytes.extend_from_slice(&chunk);
     }
     let from = start - first * write::CHUNK;
@@ -166,5 +171,8 @@ pub(crate) fn raw_part(db: &Connection, revision: i64, start: usize, end: usize)
 }
 
 fn damaged(what: &str) -> Error {
-    Error::Store(Trouble::new(format!("the archive is damaged: {what}")).hint("import the export again into a new home"))
+    Error::Store(
+        Trouble::new(format!("the archive is damaged: {what}"))
+            .hint("import the export again into a new home"),
+    )
 }

@@ -28,8 +28,11 @@ impl Archive {
     }
 
     fn import_named(&self, prefix: &str) -> Result<(i64, String), Error> {
-        let mut query = self.db.prepare("SELECT id, name FROM import WHERE substr(name, 1, length(?1)) = ?1 LIMIT 2")?;
-        let found = query.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<_>, _>>()?;
+        let mut query =
+            self.db.prepare("SELECT id, name FROM import WHERE substr(name, 1, length(?1)) = ?1 LIMIT 2")?;
+        let found = query
+            .query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<_>, _>>()?;
         let hint = "`agentos memory imports` lists them";
         match <[(i64, String); 1]>::try_from(found) {
             Ok([found]) => Ok(found),
@@ -60,7 +63,9 @@ fn totals(db: &Connection) -> Result<[u64; 3], Error> {
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, u64>(0));
     Ok([
         count("SELECT count(*) FROM record WHERE kind = 'conversation'")?,
-        count("SELECT count(*) FROM message JOIN record ON record.id = message.record WHERE part = 0 AND kind = 'conversation'")?,
+        count(
+            "SELECT count(*) FROM message JOIN record ON record.id = message.record WHERE part = 0 AND kind = 'conversation'",
+        )?,
         count("SELECT count(*) FROM statement")?,
     ])
 }
@@ -80,8 +85,9 @@ fn take_back_rows(db: &Connection, import: i64) -> Result<(), Error> {
     touched.sort_unstable();
     touched.dedup();
     for record in touched {
-        let left: Option<i64> =
-            db.query_row("SELECT id FROM revision WHERE record = ?1 LIMIT 1", [record], |row| row.get(0)).optional()?;
+        let left: Option<i64> = db
+            .query_row("SELECT id FROM revision WHERE record = ?1 LIMIT 1", [record], |row| row.get(0))
+            .optional()?;
         if left.is_some() {
             let key = db.query_row("SELECT key FROM record WHERE id = ?1", [record], |row| row.get(0))?;
             let rows = write::derive(db, record, key)?;
@@ -95,8 +101,9 @@ fn take_back_rows(db: &Connection, import: i64) -> Result<(), Error> {
 
 /// Returns the record it belonged to.
 fn remove_revision(db: &Connection, revision: i64) -> Result<i64, Error> {
-    let record =
-        db.prepare_cached("SELECT record FROM revision WHERE id = ?1")?.query_row([revision], |row| row.get(0))?;
+    let record = db
+        .prepare_cached("SELECT record FROM revision WHERE id = ?1")?
+        .query_row([revision], |row| row.get(0))?;
     for sql in [
         "DELETE FROM revision WHERE id = ?1",
         "DELETE FROM sighting WHERE revision = ?1",
@@ -110,15 +117,18 @@ fn remove_revision(db: &Connection, revision: i64) -> Result<i64, Error> {
 }
 
 fn remove_record(db: &Connection, record: i64) -> Result<(), Error> {
-    db.prepare_cached("DELETE FROM search WHERE rowid IN (SELECT id FROM message WHERE record = ?1 AND flags & ?2 = 0)")?
-        .execute(params![record, write::SILENT])?;
+    db.prepare_cached(
+        "DELETE FROM search WHERE rowid IN (SELECT id FROM message WHERE record = ?1 AND flags & ?2 = 0)",
+    )?
+    .execute(params![record, write::SILENT])?;
     db.prepare_cached("DELETE FROM message WHERE record = ?1")?.execute([record])?;
     db.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([record])?;
     Ok(())
 }
 
 fn remove_unseen_statements(db: &Connection) -> Result<(), Error> {
-    let unseen = "SELECT id FROM statement WHERE NOT EXISTS (SELECT 1 FROM sighting WHERE statement = statement.id)";
+    let unseen =
+        "SELECT id FROM statement WHERE NOT EXISTS (SELECT 1 FROM sighting WHERE statement = statement.id)";
     db.execute(&format!("DELETE FROM statement_search WHERE rowid IN ({unseen})"), [])?;
     db.execute(&format!("DELETE FROM statement WHERE id IN ({unseen})"), [])?;
     Ok(())

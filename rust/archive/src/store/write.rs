@@ -61,7 +61,9 @@ pub(crate) fn pack(raw: &str) -> Vec<Vec<u8>> {
 /// The revision of this record with the same content, though maybe other bytes (key order, spacing).
 pub(crate) fn same_content(db: &Connection, incoming: &Incoming) -> Result<Option<i64>, Error> {
     let key = incoming.record.key(incoming.provider);
-    let mut query = db.prepare_cached("SELECT revision.id FROM record JOIN revision ON revision.record = record.id WHERE record.key = ?1")?;
+    let mut query = db.prepare_cached(
+        "SELECT revision.id FROM record JOIN revision ON revision.record = record.id WHERE record.key = ?1",
+    )?;
     let known = query.query_map([key], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     if known.is_empty() {
         return Ok(None);
@@ -82,11 +84,18 @@ fn canonical(json: &str) -> Option<serde_json::Value> {
 }
 
 /// Stores a revision that is not there yet. `seen`: when this export was imported.
-pub(crate) fn add(db: &Connection, incoming: &Incoming, seen: i64, counts: &mut Counts) -> Result<(i64, Stored), Error> {
+pub(crate) fn add(
+    db: &Connection,
+    incoming: &Incoming,
+    seen: i64,
+    counts: &mut Counts,
+) -> Result<(i64, Stored), Error> {
     let record = &incoming.record;
     let key = record.key(incoming.provider);
-    let known: Option<i64> =
-        db.prepare_cached("SELECT id FROM record WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?;
+    let known: Option<i64> = db
+        .prepare_cached("SELECT id FROM record WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
     let record_id = match known {
         Some(id) => id,
         None => db.prepare_cached(
@@ -122,18 +131,32 @@ fn put_chunks(db: &Connection, revision: i64, incoming: &Incoming) -> Result<(),
     for (number, part) in incoming.raw.as_bytes().chunks(CHUNK).enumerate() {
         match incoming.chunks.get(number) {
             Some(packed) => insert.execute(params![chunk_id(revision, number), packed])?,
-            None => insert.execute(params![chunk_id(revision, number), lz4_flex::compress_prepend_size(part)])?,
+            None => {
+                insert.execute(params![chunk_id(revision, number), lz4_flex::compress_prepend_size(part)])?
+            }
         };
     }
     Ok(())
 }
 
-fn put_statements(db: &Connection, incoming: &Incoming, revision: i64, seen: i64, counts: &mut Counts) -> Result<(), Error> {
+fn put_statements(
+    db: &Connection,
+    incoming: &Incoming,
+    revision: i64,
+    seen: i64,
+    counts: &mut Counts,
+) -> Result<(), Error> {
     for found in &incoming.record.statements {
         let provider = incoming.provider;
-        let key = id::digest(&[provider.as_bytes(), found.scope.as_bytes(), statements::normal(&found.text).as_bytes()]);
-        let known: Option<i64> =
-            db.prepare_cached("SELECT id FROM statement WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?;
+        let key = id::digest(&[
+            provider.as_bytes(),
+            found.scope.as_bytes(),
+            statements::normal(&found.text).as_bytes(),
+        ]);
+        let known: Option<i64> = db
+            .prepare_cached("SELECT id FROM statement WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
         let statement = match known {
             Some(id) => id,
             None => {
@@ -144,7 +167,8 @@ fn put_statements(db: &Connection, incoming: &Incoming, revision: i64, seen: i64
                 let id = db.prepare_cached(
                     "INSERT INTO statement(key, provider, scope, kind, trust, text, tag, planted, secret) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
                     .insert(params![key, provider, found.scope, found.kind, found.trust as i64, found.text, found.tag, planted, secret])?;
-                db.prepare_cached("INSERT INTO statement_search(rowid, text) VALUES (?1, ?2)")?.execute(params![id, found.text])?;
+                db.prepare_cached("INSERT INTO statement_search(rowid, text) VALUES (?1, ?2)")?
+                    .execute(params![id, found.text])?;
                 id
             }
         };
@@ -152,8 +176,12 @@ fn put_statements(db: &Connection, incoming: &Incoming, revision: i64, seen: i64
         db.prepare_cached("INSERT OR IGNORE INTO sighting VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
             .execute(params![revision, statement, found.message, found.time, found.since, start, end])?;
         if found.listed {
-            db.prepare_cached("INSERT OR IGNORE INTO snapshot VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![revision, provider, found.scope, found.time.unwrap_or(seen)])?;
+            db.prepare_cached("INSERT OR IGNORE INTO snapshot VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                revision,
+                provider,
+                found.scope,
+                found.time.unwrap_or(seen)
+            ])?;
         }
     }
     Ok(())
@@ -196,7 +224,8 @@ fn piece_rows(message: &Message, revision: i64, extra_flags: i64, title: Option<
     for (part, piece) in message.pieces.iter().enumerate() {
         let flag = |set: bool, flag: i64| if set { flag } else { 0 };
         let silent = piece.silent || message.hidden && piece.trust != crate::record::Trust::User;
-        let flags = extra_flags | flag(message.active, ACTIVE) | flag(message.hidden, HIDDEN) | flag(silent, SILENT);
+        let flags =
+            extra_flags | flag(message.active, ACTIVE) | flag(message.hidden, HIDDEN) | flag(silent, SILENT);
         let title = title.filter(|_| part == 0).unwrap_or_default();
         let digest = id::short(&id::digest(&[title.as_bytes(), piece.text.as_bytes()]));
         let text = match (silent, title.is_empty()) {
@@ -238,8 +267,18 @@ impl<'db> Insert<'db> {
 
     fn row(&mut self, row: &Row) -> Result<(), Error> {
         let id = self.message.insert(params![
-            self.record, row.key, row.part, row.revision, row.parent, row.role, row.trust, row.time, row.start,
-            row.end, row.flags, row.digest
+            self.record,
+            row.key,
+            row.part,
+            row.revision,
+            row.parent,
+            row.role,
+            row.trust,
+            row.time,
+            row.start,
+            row.end,
+            row.flags,
+            row.digest
         ])?;
         if let Some(text) = &row.text {
             self.search.execute(params![id, text])?;
@@ -261,7 +300,8 @@ fn show(db: &Connection, record: i64, revision: i64, head: &Record) -> Result<()
 pub(crate) fn derive(db: &Connection, record: i64, key: [u8; 32]) -> Result<Vec<Row>, Error> {
     let mut query = db.prepare_cached(
         "SELECT id, format FROM revision WHERE record = ?1
-         ORDER BY updated IS NULL, updated DESC, newest IS NULL, newest DESC, messages DESC, id DESC")?;
+         ORDER BY updated IS NULL, updated DESC, newest IS NULL, newest DESC, messages DESC, id DESC",
+    )?;
     let revisions: Vec<(i64, String)> =
         query.query_map([record], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut found: HashMap<(i64, i64), Row> = HashMap::new();
@@ -269,9 +309,13 @@ pub(crate) fn derive(db: &Connection, record: i64, key: [u8; 32]) -> Result<Vec<
         let json = raw(db, *revision)?;
         let (json, _) = crate::json::mend_surrogates(&json);
         let parsed = formats::named(format)
-            .ok_or_else(|| Error::Store(Trouble::new(format!("the format `{format}` is not known any more"))))?
+            .ok_or_else(|| {
+                Error::Store(Trouble::new(format!("the format `{format}` is not known any more")))
+            })?
             .record(&json)
-            .map_err(|reason| Error::Store(Trouble::new(format!("a stored conversation cannot be read: {reason}"))))?;
+            .map_err(|reason| {
+                Error::Store(Trouble::new(format!("a stored conversation cannot be read: {reason}")))
+            })?;
         if place == 0 {
             show(db, record, *revision, &parsed)?;
         }
@@ -291,8 +335,14 @@ pub(crate) fn derive(db: &Connection, record: i64, key: [u8; 32]) -> Result<Vec<
 }
 
 /// Makes the stored rows of a record the given ones; what is the same is not touched.
-pub(crate) fn reconcile(db: &Connection, record: i64, rows: Vec<Row>, counts: &mut Counts) -> Result<(), Error> {
-    let mut query = db.prepare_cached("SELECT key, part, id, digest, flags FROM message WHERE record = ?1")?;
+pub(crate) fn reconcile(
+    db: &Connection,
+    record: i64,
+    rows: Vec<Row>,
+    counts: &mut Counts,
+) -> Result<(), Error> {
+    let mut query =
+        db.prepare_cached("SELECT key, part, id, digest, flags FROM message WHERE record = ?1")?;
     let mut stored: HashMap<(i64, i64), (i64, i64, i64)> = query
         .query_map([record], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?))))?
         .collect::<Result<_, _>>()?;
