@@ -502,6 +502,11 @@ async def open_kernel(
         kernel.close()
 
 
+def public_name(home_id: str, kind: str, number: int) -> str:
+    """The public name (`p-…`) of a number, in the home with this random id."""
+    return _kernel.public_name(home_id, kind, number)
+
+
 def audit_entries(database: FilePath, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
     """Up to `limit` journal entries after sequence number `after`, oldest first."""
     return [msgspec.json.decode(raw) for raw in _kernel.audit_entries(str(database), after, limit)]
@@ -522,5 +527,6 @@ __all__ = [
     "audit_entries",
     "audit_verify",
     "open_kernel",
+    "public_name",
     "refused",
 ]
