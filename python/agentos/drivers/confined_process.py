@@ -75,7 +75,15 @@ class ConfinedProcess:
         if self._record is not None:
             # Before it is told what to run: nothing runs without a record.
             process_record.write(self._record, [self._launcher.pid])
-        timed_out = cancelled = False
+        try:
+            return await self._communicate(output, cancel, timeout)
+        except BaseExceptionGroup as group:
+            # The nursery is a detail: what `output` raised arrives as it was raised.
+            raise _only(group) from None
+
+    async def _communicate(
+        self, output: Output | None, cancel: trio.Event | None, timeout: float | None
+    ) -> tuple[bool, bool]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pump_output, output)
             with trio.move_on_after(float("inf") if timeout is None else timeout) as limit:
@@ -84,11 +92,11 @@ class ConfinedProcess:
                         watching.start_soon(_cancel_on, cancel, watching.cancel_scope)
                     await self._follow()
                     watching.cancel_scope.cancel()
-            timed_out = limit.cancelled_caught
-            cancelled = cancel is not None and cancel.is_set() and self.report.end is None
             await trio.aclose_forcefully(self._control)
             await self._launcher.wait()
-        return timed_out and self.report.end is None, cancelled
+        unfinished = self.report.end is None
+        cancelled = cancel is not None and cancel.is_set()
+        return unfinished and limit.cancelled_caught, unfinished and cancelled
 
     async def _follow(self) -> None:
         try:
@@ -134,6 +142,16 @@ async def _spawn(runner: str, control: int, stdin: int, output: int) -> trio.Pro
         cwd="/",
         start_new_session=True,
     )
+
+
+def _only(group: BaseExceptionGroup) -> BaseException:
+    """The one exception in `group`, however deep; the group itself if there are more."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        if len(found.exceptions) != 1:
+            return group
+        found = found.exceptions[0]
+    return found
 
 
 async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:

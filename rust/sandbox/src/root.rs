@@ -207,7 +207,11 @@ pub(crate) fn ruleset(layout: &Layout) -> Result<Ruleset, Failure> {
     }
     // Not shown anywhere in the root, so without these rules `/dev/stdout` could not be opened.
     for (stream, read, write) in process::file_streams() {
-        ruleset.allow(stream, false, Rights::Stream { read, write })?;
+        match ruleset.allow(stream, false, Rights::Stream { read, write }) {
+            // A file that only the kernel mounts, such as a memfd: Landlock does not control it.
+            Err(failure) if failure.errno == libc::EBADFD => {}
+            other => other?,
+        }
     }
     Ok(ruleset)
 }
