@@ -114,13 +114,14 @@ impl Detail {
             .find_map(|name| inner.get(*name))
             .unwrap_or(inner);
         let named = |name: &str| inner.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // OpenAI's types are broad where its codes are exact.
+        let exact = named("code").filter(|code| kind_of_code(code).is_some());
+        let kind = named("type").filter(|kind| *kind != "invalid_request_error");
+        let code = exact.or(kind).or_else(|| named("code")).or_else(|| named("type"));
         let number = ["code", "status"].iter().find_map(|name| inner.get(*name).and_then(Value::as_u64));
         Self {
             message: message.as_str().map_or_else(|| message.to_string(), str::to_owned),
-            code: named("type")
-                .filter(|kind| *kind != "invalid_request_error" || named("code").is_none())
-                .or_else(|| named("code"))
-                .map(str::to_owned),
+            code: code.map(str::to_owned),
             status: number.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code)),
         }
     }
