@@ -26,7 +26,7 @@ from agentos.messages import (
 )
 from agentos.models.reference import ModelReference
 from agentos.money import usd
-from agentos.runtime.agent import Ending, Record, Spec, granted
+from agentos.runtime.agent import Ending, Record, Spec, Stop, granted
 from agentos.runtime.feed import Event, Feed
 from agentos.runtime.log import final_text
 from agentos.runtime.loop import Loop, specifications
@@ -65,6 +65,7 @@ class AgentRun:
         self._submission = submission
         self._retry = retry
         self._closed = trio.CancelScope()
+        self._exited_as: ExitStatus | None = None
 
     async def work(self, work: Work) -> None:
         """The task: run, and settle whatever happens. An interruption leaves a run that can be resumed."""
@@ -84,13 +85,23 @@ class AgentRun:
             del live()[self.record.id]
 
     async def _keep(self, pid: Pid) -> None:
+        """Runs the loop until it ends, or is ended by an interruption or by the kernel; then settles."""
         ending = Ending(state="interrupted", stop="interrupted")
+        watchers = self._system.kernel.watchers
+
+        def watch(event: AnyEvent) -> None:
+            if isinstance(event, StateEvent) and event.pid == pid:
+                self._exited_as = event.state.status
+                self._closed.cancel()
+
+        watchers.append(watch)
         try:
             with self._closed:
                 ending = await self._loop(pid)
         finally:
             with trio.CancelScope(shield=True):
                 await self._finish(pid, ending)
+            watchers.remove(watch)
 
     async def _failed(self, error: Exception) -> None:
         if not isinstance(error, AgentOSError):
@@ -179,15 +190,7 @@ class AgentRun:
             before_writing=Checkpoint(system.kernel, system.home, pid, self.record).ensure,
         )
 
-        def watch(event: AnyEvent) -> None:
-            if isinstance(event, StateEvent) and event.pid == pid:
-                self._closed.cancel()
-
-        system.kernel.watchers.append(watch)
-        try:
-            return await loop.run()
-        finally:
-            system.kernel.watchers.remove(watch)
+        return await loop.run()
 
     def _charge(self, cost_micros: int) -> None:
         self.record.spent_micros += cost_micros
@@ -195,10 +198,14 @@ class AgentRun:
     async def _finish(self, pid: Pid, ending: Ending) -> None:
         kernel, record = self._system.kernel, self.record
         row = next((row for row in kernel.processes() if row.pid == pid), None)
-        if row is not None and row.state in ("closing", "exited"):
-            # Ended by the kernel's word: a signal, not the loop.
-            killed = row.status == "killed"
-            ending = Ending(state="cancelled", stop="killed" if killed else "cancelled")
+        closed = row is None or row.state in ("closing", "exited")
+        if closed:
+            # Ended by the kernel's word, a signal, and not by the loop. Its last ticket is settled by now, so
+            # the exit is at hand.
+            await kernel.wait_exited(pid)
+            await kernel.wait_durable()
+            stop: Stop = "killed" if self._exited_as == "killed" else "cancelled"
+            ending = Ending(state="cancelled", stop=stop)
         changed: list[str] = []
         try:
             changed = await Checkpoint(kernel, self._system.home, pid, record).compare()
@@ -210,7 +217,8 @@ class AgentRun:
         record.settled_micros = record.spent_micros
         record.error = None if ending.error is None else _bounded(ending.error)
         await save(kernel, record)
-        await kernel.exit(pid, _EXIT.get(ending.state, "cancelled"))
+        if not closed:
+            await kernel.exit(pid, _EXIT.get(ending.state, "cancelled"))
         files = [quote(path) for path in changed[:SHOWN_FILES]]
         self.summary = {**summary(kernel, record), "files": files}
         self.feed.send(self.summary)
