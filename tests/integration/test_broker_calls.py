@@ -139,6 +139,7 @@ def test_silent_server_times_out() -> None:
     assert failure(events).kind == "timeout"
 
 
+@pytest.mark.slow
 def test_drip_ends_at_the_total_limit() -> None:
     drip = Reply(text="a b c d e f", framing=Framing(piece=1, pause=0.02))
     events, _ = call_one(drip, "openai", timeouts=patience(total_ms=400))

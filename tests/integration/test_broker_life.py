@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentos import __version__
 from agentos.drivers import model_events as seen
 from agentos.drivers.broker import Broker
+from agentos.drivers.broker_link import frame
 from agentos.drivers.runner import find_runner
 from agentos.errors import MissingMechanism
 from model_calls import ask, credential, failure, run, said, session, submit
@@ -88,6 +91,7 @@ def test_endpoints_are_told_without_keys() -> None:
 DAEMON = """
 import trio
 from agentos.drivers.broker import Broker
+from agentos.drivers.broker_link import frame
 
 async def main():
     async with Broker.start() as broker:
@@ -126,10 +130,84 @@ def test_broker_is_not_for_hands(arguments: list[str], environment: dict[str, st
     assert "sk" not in done.stderr.split()
 
 
-def test_broker_that_does_not_come_up_is_a_missing_mechanism() -> None:
+def script(folder: Path, says: bytes) -> Path:
+    """An executable that says `says` to its daemon in place of a broker."""
+    program = folder / "agentos-runner"
+    (folder / "says").write_bytes(says)
+    program.write_text(f"#!/bin/sh\n/bin/cat '{folder}/says' >&0\nread -r wait\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        (b"", "did not come up"),
+        (b"\0\0\0\x04null", "did not come up"),
+        (b"\xff\xff\xff\xff", "did not come up"),
+        (frame(b'{"type":"ready","version":"0.0.1"}'), "is AgentOS 0.0.1, its daemon"),
+    ],
+)
+def test_broker_that_does_not_come_up_is_a_missing_mechanism(
+    tmp_path: Path, says: bytes, message: str
+) -> None:
+    runner = script(tmp_path, says) if says else Path("/bin/true")
+
     async def test() -> None:
-        with pytest.raises(MissingMechanism, match="did not come up"):
-            async with Broker.start(runner=Path("/bin/true")):
+        with pytest.raises(MissingMechanism, match=message):
+            async with Broker.start(runner=runner):
                 pass
 
     run(test)
+
+
+def test_broker_that_talks_nonsense_is_replaced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ready = frame(b'{"type":"ready","version":"%s"}' % __version__.encode())
+    runner = script(tmp_path, ready + frame(b'{"type":"sabotage"}'))
+
+    async def test() -> None:
+        async with Broker.start(runner=runner) as broker:
+            shutil.copy(find_runner(), tmp_path / "good")
+            (tmp_path / "good").rename(runner)
+            while "does not speak as agreed" not in capfd.readouterr().err:
+                await trio.lowlevel.checkpoint()
+            await submit(broker, "s1", credential("openai", server.openai_url))
+            assert said(await ask(broker, "openai")) == "from the good one"
+
+    with ScriptedModel([Reply(text="from the good one")]) as server:
+        run(test)
+
+
+@pytest.mark.slow
+def test_stopped_broker_does_not_hold_a_cancelled_call() -> None:
+    async def test() -> None:
+        async with session(credential("openai", server.openai_url)) as broker:
+            assert broker.process_id is not None
+            os.kill(broker.process_id, signal.SIGSTOP)
+            with trio.move_on_after(0.1) as scope:
+                await ask(broker, "openai")
+            assert scope.cancelled_caught
+
+    with ScriptedModel([Reply()]) as server:
+        run(test)
+
+
+def test_daemon_goes_on_while_no_broker_can_be_started(tmp_path: Path) -> None:
+    runner = tmp_path / "agentos-runner"
+    shutil.copy(find_runner(), runner)
+
+    async def test() -> None:
+        async with Broker.start(runner=runner) as broker:
+            await submit(broker, "s1", credential("openai", server.openai_url))
+            assert broker.process_id is not None
+            runner.unlink()
+            os.kill(broker.process_id, signal.SIGKILL)
+            while broker.process_id is not None:
+                await trio.lowlevel.checkpoint()
+            assert failure(await ask(broker, "openai")).kind == "broker_lost"
+            shutil.copy(find_runner(), runner)
+            await submit(broker, "s1", credential("openai", server.openai_url))
+            assert said(await ask(broker, "openai")) == "again"
+
+    with ScriptedModel([Reply(text="again")]) as server:
+        run(test)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from agentos.drivers import model_events as seen
 from agentos.drivers.broker import Broker
@@ -192,6 +193,26 @@ def test_key_is_never_in_the_daemon() -> None:
                 assert Path(f"/proc/{broker}/environ").read_bytes() == b""
             finally:
                 daemon.kill()
+
+
+@pytest.mark.needs("root")
+def test_closed_session_leaves_no_key_in_the_broker() -> None:
+    # Only root may look: the broker is closed to everybody else.
+    key = f"sk-{secrets.token_hex(24)}"
+
+    async def test() -> bool:
+        async with session(credential("openai", server.openai_url, key=key)) as broker:
+            await ask(broker, "openai")
+            assert broker.process_id is not None
+            open_one = memory_holds(broker.process_id, key.encode())
+            await broker.close_session("s1")
+            # The ended call's thread may be about to drop it.
+            while memory_holds(broker.process_id, key.encode()):
+                await trio.lowlevel.checkpoint()
+            return open_one
+
+    with ScriptedModel([Reply()]) as server:
+        assert run(test)
 
 
 def test_broker_is_closed_to_its_own_user() -> None:

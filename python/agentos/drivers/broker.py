@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,9 +22,10 @@ import trio
 from agentos.drivers.broker_link import FRAME_BYTES, Endpoint, Link
 from agentos.drivers.model_events import Done, Error, ModelEvent
 from agentos.drivers.runner import find_runner
-from agentos.errors import InternalError, MissingMechanism, UsageError
+from agentos.errors import MissingMechanism, UsageError
 
-_CUT_SECONDS = 2.0
+_CUT_SECONDS = 1.0
+_WAIT_SECONDS = 10.0
 _CALM_SECONDS = 10.0
 _LONGEST_PAUSE = 5.0
 
@@ -183,8 +185,11 @@ class Broker:
             await _cut(link, ticket, batches, events)
 
     async def _running(self) -> Link:
-        while self._link is None:
-            await self._changed.wait()
+        with trio.move_on_after(_WAIT_SECONDS):
+            while self._link is None:
+                await self._changed.wait()
+        if self._link is None:
+            raise MissingMechanism("the broker cannot be started", where=str(self._runner))
         return self._link
 
     def _wake(self) -> None:
@@ -197,6 +202,16 @@ class Broker:
         self._wake()
         return link
 
+    async def _relaunch(self, pause: float) -> Link:
+        """A new broker, however long it takes: what needs none goes on meanwhile."""
+        while True:
+            await trio.sleep(pause)
+            try:
+                return await self._launch()
+            except (MissingMechanism, OSError) as error:
+                print(f"agentos: no broker can be started: {error}", file=sys.stderr)
+            pause = min(_LONGEST_PAUSE, 2 * pause + 0.05)
+
     async def _supervise(self, nursery: trio.Nursery, link: Link) -> None:
         pause = 0.0
         while True:
@@ -204,15 +219,14 @@ class Broker:
             try:
                 await link.read(self._wake)
             except msgspec.DecodeError as error:
-                raise InternalError(f"the broker does not speak as agreed: {error}") from error
+                print(f"agentos: the broker does not speak as agreed: {error}", file=sys.stderr)
             finally:
                 self._link = None
                 await link.close()
             # One that dies at once, again and again, must not take the machine with it.
             calm = trio.current_time() - began > _CALM_SECONDS
             pause = 0.0 if calm else min(_LONGEST_PAUSE, 2 * pause + 0.05)
-            await trio.sleep(pause)
-            link = await self._launch()
+            link = await self._relaunch(pause)
             if self.on_restart is not None and self._sessions:
                 nursery.start_soon(self.on_restart, frozenset(self._sessions))
 

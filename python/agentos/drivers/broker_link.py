@@ -17,11 +17,15 @@ from typing import Any, Literal
 import msgspec
 import trio
 
+from agentos import __version__
 from agentos.drivers.model_events import Done, Error, ModelEvent
 from agentos.errors import InternalError, MissingMechanism
 
 FRAME_BYTES = 64 << 20
 """Largest frame in either direction."""
+
+SEND_SECONDS = 20.0
+"""How long a broker may take to read one order."""
 
 READY_SECONDS = 30.0
 """How long a new broker may take to say that it is ready."""
@@ -90,17 +94,26 @@ class Link:
             )
         link = cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
         try:
-            with trio.fail_after(READY_SECONDS):
-                ready = await link._report()
-            if not isinstance(ready, _Ready):
-                raise MissingMechanism("the broker did not come up", where=str(runner))
-        except (trio.TooSlowError, trio.BrokenResourceError, msgspec.DecodeError) as error:
-            await link.close()
-            raise MissingMechanism("the broker did not come up", where=str(runner)) from error
+            await link._greet(runner)
         except BaseException:
             await link.close()
             raise
         return link
+
+    async def _greet(self, runner: Path) -> None:
+        try:
+            with trio.fail_after(READY_SECONDS):
+                ready = await self._report()
+        except (trio.TooSlowError, trio.BrokenResourceError, msgspec.DecodeError) as error:
+            raise MissingMechanism("the broker did not come up", where=str(runner)) from error
+        if not isinstance(ready, _Ready):
+            raise MissingMechanism("the broker did not come up", where=str(runner))
+        if ready.version != __version__:
+            raise MissingMechanism(
+                f"the broker is AgentOS {ready.version}, its daemon {__version__}",
+                where=str(runner),
+                hint="the installation changed under a running daemon: let its work finish, or stop it",
+            )
 
     async def read(self, on_credentials: Callable[[], None]) -> None:
         """Pass reports on until the broker has gone. `on_credentials` hears when `endpoints` has changed."""
@@ -130,13 +143,14 @@ class Link:
     async def send(
         self, message: dict[str, Any], *, body: bytes | None = None, fd: int | None = None
     ) -> None:
-        """Send one order, whole even when cancelled half-way. Raises trio.BrokenResourceError."""
+        """Send one order, whole even when cancelled half-way. Raises trio.BrokenResourceError; a broker that
+        takes nothing for long is ended."""
         data = frame(msgspec.json.encode(message))
         if body is not None:
             data += frame(body)
         async with self._sending:
             # Half a frame would be taken for the beginning of the next.
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(SEND_SECONDS, shield=True) as patience:
                 if fd is not None:
                     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
                     try:
@@ -146,6 +160,9 @@ class Link:
                     data = data[sent:]
                 if data:
                     await self._stream.send_all(data)
+            if patience.cancelled_caught:
+                self.process.kill()
+                raise trio.BrokenResourceError("the broker has stopped")
 
     async def close(self) -> None:
         """End the process and every call it had."""
