@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-from tests.command import Command, wait_gone
+from tests.command import AGENTOS, Command, wait_gone
 
 from agentos.kernel import audit_entries
 
@@ -126,6 +128,28 @@ def test_it_goes_on_when_the_daemon_is_killed(agentos: Command) -> None:
     (agentos.cwd / "go").touch()
     out, err = running.communicate(timeout=60)
     assert (out, running.returncode) == ("done\n", 0), err
+
+
+def test_ctrl_c_reaches_the_command_and_its_answer_counts(agentos: Command) -> None:
+    script = "trap 'echo stopping; exit 5' INT; echo up; while :; do sleep 0.02; done"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(agentos.cwd)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            "AGENTOS_HOME": str(agentos.home),
+        }
+        os.execve(sys.executable, [*AGENTOS, "exec", "--", "sh", "-c", script], environment)
+    with os.fdopen(terminal, "rb", buffering=0) as shown:
+        said = b""
+        while b"up" not in said:
+            said += shown.read(1000)
+        os.write(terminal, b"\x03")
+        while b"stopping" not in said:
+            said += shown.read(1000)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert b"confined: strict" in said
 
 
 def test_a_killed_client_takes_its_command_along(agentos: Command) -> None:

@@ -252,6 +252,17 @@ def test_a_workspace_below_the_home_shows_at_its_place_and_the_rest_does_not(sce
     assert (inner / "f").read_text() == "x\n"
 
 
+def test_what_the_user_grants_in_the_home_is_as_granted(scene: Place) -> None:
+    programs = scene.home / ".cargo" / "bin"
+    programs.mkdir(parents=True)
+    for path in (programs, programs.parent):
+        scene.own(path)
+    refused = scene.run(scene.spec("touch", str(programs / "new")))
+    assert refused.code == 1 and b"Read-only file system" in refused.output
+    assert scene.run(scene.spec("touch", str(programs / "new"), grants={scene.home: "read_write"})).code == 0
+    assert (programs / "new").exists()
+
+
 def test_a_hidden_folder_is_empty_and_a_grant_inside_shows(scene: Place) -> None:
     inner = scene.shown / "state" / "workspaces" / "one"
     inner.mkdir(parents=True)

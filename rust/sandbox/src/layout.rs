@@ -188,9 +188,6 @@ fn home(layout: &mut Layout, home: &Path) {
 }
 
 fn granted(layout: &mut Layout, spec: &LaunchSpec) -> Result<(), Failure> {
-    for hidden in &spec.hidden {
-        put(layout, hidden.path(), Content::Private { mode: c"0555" }, Rights::Inherited);
-    }
     for grant in &spec.paths {
         let path = grant.path.path();
         let devices = path.starts_with("/dev") && path.parent() != Some(Path::new("/dev/shm"));
@@ -200,9 +197,19 @@ fn granted(layout: &mut Layout, spec: &LaunchSpec) -> Result<(), Failure> {
                 format!("{shown} cannot be granted: the confinement has its own; name other folders");
             return Err(Failure::input(message));
         }
+        if path.starts_with(spec.home.path()) {
+            // The user's own word on a part of the home goes before ours: runtimes in it are as it says.
+            layout.retain(|(_, place), _| place == path || !place.starts_with(path));
+        }
+    }
+    for hidden in &spec.hidden {
+        put(layout, hidden.path(), Content::Private { mode: c"0555" }, Rights::Inherited);
+    }
+    for grant in &spec.paths {
         let writable = grant.access == Access::ReadWrite;
         let content = Content::Host { writable, device: false, required: true };
-        put(layout, path, content, if writable { Rights::Write } else { Rights::Read });
+        let rights = if writable { Rights::Write } else { Rights::Read };
+        put(layout, grant.path.path(), content, rights);
     }
     Ok(())
 }

@@ -135,25 +135,28 @@ fn may_make(layout: &Layout, place: &Path) -> bool {
 }
 
 fn make(place: &Path, content: &Content) -> io::Result<()> {
-    if let Some(above) = place.parent() {
-        fs::create_dir_all(above)?;
-    }
-    match content {
-        Content::Folder => fs::create_dir_all(place),
+    below_existing(place, || match content {
+        Content::Folder => fs::create_dir(place),
         Content::File(text) => fs::write(place, text),
         Content::Symlink(target) => symlink(target, place),
         _ => Ok(()),
-    }
+    })
 }
 
 fn make_target(place: &Path, folder: bool) -> io::Result<()> {
-    if folder {
-        return fs::create_dir_all(place);
+    below_existing(place, || if folder { fs::create_dir(place) } else { File::create(place).map(drop) })
+}
+
+/// Makes something at `place`, and the folders above it where they are missing, which is rare.
+fn below_existing(place: &Path, make: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match (make(), place.parent()) {
+        (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(above)?;
+            make()
+        }
+        (Err(error), _) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        (result, _) => result,
     }
-    if let Some(above) = place.parent() {
-        fs::create_dir_all(above)?;
-    }
-    File::create(place).map(drop)
 }
 
 fn attach(mount: &Prepared) -> Result<(), Failure> {
