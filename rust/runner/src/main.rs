@@ -1,4 +1,4 @@
-//! The one multi-call executable: `agentos-runner broker | launch | init`.
+//! The one multi-call executable: `agentos-runner broker | launch | probe`.
 //!
 //! `launch FD` runs one confined command for whoever holds the other end of the socket FD; the pid 1 of
 //! the confinement (`init`) is a fork of it, so it needs no file of its own inside. `probe` prints what
