@@ -180,6 +180,7 @@ class Kernel(ReadOnlyKernel):
         self._deadline_us: int | None = None
         self._deadline_moved: trio.Event | None = None
         self._exits: dict[Pid, trio.Event] = {}
+        self._disk_space: trio.Event | None = None
         self._failure: Exception | None = None
         self._counter = 0
         self.watchers: list[Callable[[AnyEvent], None]] = []
@@ -220,10 +221,13 @@ class Kernel(ReadOnlyKernel):
         """Asks to perform `action`; returns the ticket once the decision is *go*.
 
         Waits while the decision is *wait*; a cancelled wait withdraws the request. Raises Denied or
-        BudgetExceeded. `estimate` is reserved up the tree until the ticket is completed.
+        BudgetExceeded. `estimate` is reserved up the tree until the ticket is completed. With a `lane` it is
+        new work, which also waits while little disk is left.
         """
         import trio
 
+        if lane is not None:
+            await self._enough_disk()
         call = RequestCall(
             pid=pid,
             key=key,
@@ -364,6 +368,15 @@ class Kernel(ReadOnlyKernel):
         if self._failure is not None:
             raise self._failure
 
+    async def _enough_disk(self) -> None:
+        """Waits while the journal lives on its reserve, which is for settling what is under way."""
+        import trio
+
+        while self._failure is None and self._kernel.low_disk():
+            if self._disk_space is None:
+                self._disk_space = trio.Event()
+            await self._disk_space.wait()
+
     def _call(self, call: Call) -> AnyReply:
         if self._failure is not None:
             raise self._failure
@@ -427,6 +440,9 @@ class Kernel(ReadOnlyKernel):
             heapq.heappop(waiting)[2].set()
         for raw in events:
             self._deliver(_EVENT.decode(raw))
+        if self._disk_space is not None and not self._kernel.low_disk():
+            self._disk_space.set()
+            self._disk_space = None
 
     def _deliver(self, event: AnyEvent) -> None:
         if isinstance(event, DecidedEvent):
@@ -451,6 +467,8 @@ class Kernel(ReadOnlyKernel):
             heapq.heappop(self._durable.waiting)[2].set()
         for waiter in self._waiters.values():
             waiter.event.set()
+        if self._disk_space is not None:
+            self._disk_space.set()
 
     async def _pump(self) -> None:
         import trio
