@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(shown, as_json=arguments.json)
     elif arguments.verb == "show":
         row = _shown(arguments.pid, home)
+        row.pop("event", None)
         print(json.dumps(row) if arguments.json else "\n".join(f"{key:<11} {row[key]}" for key in row))
     elif arguments.verb == "resume" and _is_run_to_resume(arguments.pid, home):
         from agentos.cli.run import resume

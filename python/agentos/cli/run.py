@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentos.models.reference import ModelReference
-
-BUDGET = "1.00"
+    from agentos.settings import Value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent", metavar="FILE|NAME", help="an agent file (.toml, .md), or one of the home's"
     )
-    parser.add_argument(
-        "--model", metavar="M", help="provider/model, or a name such as claude-sonnet-5-5 (AGENTOS_MODEL)"
-    )
+    parser.add_argument("--model", metavar="M", help="provider/model, or a name such as claude-sonnet-5-5")
     parser.add_argument("--workspace", metavar="DIR", default=".", help="the folder to work in (default: .)")
-    parser.add_argument(
-        "--budget", metavar="USD", help=f"the most it may spend (default: {BUDGET}; AGENTOS_BUDGET)"
-    )
+    parser.add_argument("--budget", metavar="USD", help="the most it may spend (default: 1.00)")
     parser.add_argument(
         "--level",
         choices=("strict", "standard", "none"),
@@ -44,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the verb."""
     import secrets
 
+    from agentos import settings
     from agentos.errors import UsageError
     from agentos.tools.names import quote
 
@@ -51,14 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
     task = sys.stdin.read() if arguments.task == "-" else arguments.task
     if not task.strip():
         raise UsageError("the task is empty", hint='say what to do: agentos run "fix the failing test"')
-    spec, model = _spec(arguments, home)
+    workspace = Path(arguments.workspace).absolute()
+    found = settings.values(home, settings.repository_of(workspace))
+    level = arguments.level or found["level"].value
+    spec, model = _spec(arguments, home, found)
     params = {
         "key": secrets.token_hex(16),
         # What is not text in the arguments' encoding could not travel.
         "task": task.encode("utf-8", "replace").decode(),
         "spec": spec,
-        "workspace": quote(str(Path(arguments.workspace).absolute())),
-        "level": arguments.level or os.environ.get("AGENTOS_LEVEL") or "strict",
+        "workspace": quote(str(workspace)),
+        # The strongest that there is.
+        "level": "strict" if level == "auto" else level,
         "detach": arguments.detach,
     }
     # The key makes a repeat the same run: another daemon goes on with it.
@@ -72,8 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-def _spec(arguments: argparse.Namespace, home: Home) -> tuple[dict[str, Any], ModelReference]:
-    """The agent that flags, agent file and environment make, in this order of strength."""
+def _spec(
+    arguments: argparse.Namespace, home: Home, found: dict[str, Value]
+) -> tuple[dict[str, Any], ModelReference]:
+    """The agent that flags, agent file and settings make, in this order of strength."""
     import msgspec
 
     from agentos.models.reference import default_name, resolve
@@ -86,9 +88,9 @@ def _spec(arguments: argparse.Namespace, home: Home) -> tuple[dict[str, Any], Mo
         path = find_agent_file(arguments.agent, home)
         agent = read_agent_file(path)
         name = agent.name or path.stem
-    wanted = arguments.model or os.environ.get("AGENTOS_MODEL") or agent.model or default_name(os.environ)
+    wanted = arguments.model or agent.model or found["model"].value or default_name(os.environ)
     model = resolve(wanted, os.environ, url=agent.url)
-    budget = arguments.budget or os.environ.get("AGENTOS_BUDGET") or agent.budget or BUDGET
+    budget = arguments.budget or agent.budget or found["run.budget_usd"].value
     given = {
         "system": agent.system,
         "tools": agent.tools,

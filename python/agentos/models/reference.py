@@ -100,7 +100,8 @@ def default_name(environment: Mapping[str, str]) -> str:
     if named:
         return named
     for name, provider in providers().items():
-        if provider.default_model and provider.key_variable and environment.get(provider.key_variable):
+        keys = (provider.key_variable, provider.token_variable)
+        if provider.default_model and any(environment.get(key) for key in keys if key):
             return f"{name}/{provider.default_model}"
     raise MissingMechanism(
         "no model is named and no provider's key is set",

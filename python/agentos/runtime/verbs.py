@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import trio
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentos.runtime.system import Acting, Reading, Session, System, View
 
 SHOWN_TASK = 200
+Asked = TypeVar("Asked")
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,8 +46,15 @@ class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     retry: Retry = Retry()
 
 
+def _checked(params: dict[str, Any], kind: type[Asked]) -> Asked:
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the request is wrong: {error}") from None
+
+
 async def _run(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
-    request = msgspec.convert(params, RunRequest)
+    request = _checked(params, RunRequest)
     record = _started(system, request.key)
     if record is None:
         record = await _begin(system, session, request)
@@ -91,7 +99,7 @@ async def _begin(system: System, session: Session, request: RunRequest) -> Recor
 
 async def _resume(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
     """Goes on with a run that did not come to its end, or joins one that runs."""
-    request = msgspec.convert(params, ResumeRequest)
+    request = _checked(params, ResumeRequest)
     record = find_agent(system.kernel, request.pid)
     if record.state == "done":
         raise UsageError(f"the run `{request.pid}` is done", hint="start another with `agentos run`")
