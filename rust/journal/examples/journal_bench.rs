@@ -7,6 +7,8 @@
 //!   whatever is queued, nothing but inserts), and `ratio`, the median of the rounds' ratios;
 //! - `ceiling`: bare SQLite with no producers at all, one loop with as many inserts in each transaction.
 //!
+//! And for `recovery`: entries replayed per second, each checked, beside reading and hashing the same rows.
+//!
 //! FOLDER must lie on a real disk: on a file system in memory a sync costs nothing.
 
 use std::{
@@ -22,12 +24,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agentos_journal::{Journal, Options};
+use agentos_journal::{Hash, Journal, Options};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const ENTRY: usize = 256;
 const ROUNDS: usize = 5;
+const RECOVERED: usize = 200_000;
 
 /// Entries per second that `producers` threads get acknowledged, and entries per commit.
 fn journal_rate(folder: &Path, producers: usize, time: Duration) -> Result<(f64, f64), Failure> {
@@ -143,6 +146,48 @@ fn apart<T>(root: &Path, measure: impl FnOnce(&Path) -> Result<T, Failure>) -> R
     measured
 }
 
+/// Entries per second that come back when the journal is opened and replayed, and the floor: the same rows
+/// read and hashed, with nothing checked.
+fn recovery_rates(folder: &Path) -> Result<(f64, f64), Failure> {
+    let path = folder.join("kernel.db");
+    let (journal, _) = Journal::open(Some(&path), Options::default())?;
+    for _ in 0..RECOVERED / 1000 {
+        journal.append(vec![vec![0x5a; ENTRY]; 1000])?;
+    }
+    journal.close()?;
+
+    let start = Instant::now();
+    let (journal, recovery) = Journal::open(Some(&path), Options::default())?;
+    let mut entries = 0_u64;
+    recovery.replay(|_, _| {
+        entries += 1;
+        Ok::<(), Failure>(())
+    })?;
+    let value = entries as f64 / start.elapsed().as_secs_f64();
+    journal.close()?;
+
+    let start = Instant::now();
+    let connection = rusqlite::Connection::open(&path)?;
+    let mut statement = connection.prepare("SELECT body FROM entry ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        std::hint::black_box(Hash::of(row.get_ref(0)?.as_blob()?));
+    }
+    Ok((value, entries as f64 / start.elapsed().as_secs_f64()))
+}
+
+fn recovery(root: &Path) -> Result<String, Failure> {
+    let rounds: Result<Vec<(f64, f64)>, Failure> = (0..3).map(|_| apart(root, recovery_rates)).collect();
+    let rounds = rounds?;
+    let ratio = median(rounds.iter().map(|(value, floor)| value / floor).collect());
+    let (values, floors) = rounds.into_iter().unzip();
+    Ok(format!(
+        r#"{{"entries":{RECOVERED},"value":{:.0},"floor":{:.0},"ratio":{ratio:.3},"unit":"entries/s"}}"#,
+        median(values),
+        median(floors),
+    ))
+}
+
 fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
@@ -181,6 +226,7 @@ fn main() -> Result<(), Failure> {
     let time = Duration::from_secs_f64(seconds);
     let cases: Result<Vec<String>, Failure> =
         [1, 8, 64].into_iter().map(|producers| compare(&root, producers, time)).collect();
-    writeln!(std::io::stdout(), "{{\"cases\":[{}]}}", cases?.join(","))?;
+    let cases = cases?.join(",");
+    writeln!(std::io::stdout(), r#"{{"cases":[{cases}],"recovery":{}}}"#, recovery(&root)?)?;
     Ok(())
 }
