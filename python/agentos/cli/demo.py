@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentos.cli.home import daemon_gone
 from agentos.errors import AgentOSError, Failed, MissingMechanism
 from agentos.home import Home
 
@@ -124,7 +125,7 @@ class Stage:
 
     def clear(self) -> None:
         """Removes the folder, after the home's daemon has gone by itself."""
-        if _daemon_gone(self.home):
+        if daemon_gone(self.home):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             self.say(f"the demo's daemon is still there; remove {self.folder} later")
@@ -236,20 +237,3 @@ def _check(holds: bool, claim: str) -> None:
         raise Failed(
             f"the demo did not come out as it must: {claim}", hint="run it with --keep and look into its home"
         )
-
-
-def _daemon_gone(home: Home, patience_seconds: float = 10) -> bool:
-    """Waits until nobody holds the home's lock: its daemon ends by itself when its last client has gone."""
-    import fcntl
-
-    if not home.lock.exists():
-        return True
-    deadline = time.monotonic() + patience_seconds
-    with home.lock.open("rb") as lock:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                time.sleep(0.05)
-    return False

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,19 +95,31 @@ def _ask() -> None:
         raise NeedsPerson("nothing was removed")
 
 
-def _refuse_while_alive(home: Home) -> None:
+def daemon_gone(home: Home, patience_seconds: float = 10) -> bool:
+    """Waits until nobody holds the home's lock: an idle daemon ends by itself soon after its last client."""
     if not home.lock.exists():
-        return
+        return True
+    deadline = time.monotonic() + patience_seconds
     with home.lock.open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = lock.read().decode(errors="replace").split("\n")[0].strip()
-            raise Failed(
-                f"this home's daemon is alive (process {pid})",
-                where=str(home.root),
-                hint="end its work first: `agentos batch stop`, or end that process",
-            ) from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+
+
+def _refuse_while_alive(home: Home) -> None:
+    if daemon_gone(home):
+        return
+    pid = home.lock.read_text(errors="replace").strip()
+    raise Failed(
+        f"this home's daemon is alive (process {pid})",
+        where=str(home.root),
+        hint="end its work first: `agentos batch stop`, or end that process",
+    )
 
 
 def _traces(home: Home) -> list[Traces]:
