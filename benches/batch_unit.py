@@ -1,4 +1,4 @@
-"""What one batch unit costs, against `git worktree add` plus a process spawn for the same units, two at a time."""
+"""What one batch unit costs, against `git worktree add` plus a process spawn a unit, two at a time."""
 
 from __future__ import annotations
 

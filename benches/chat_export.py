@@ -1,4 +1,4 @@
-"""A generated ChatGPT export of any size: `python benches/chat_export.py FILE MEGABYTES`. Same seed, same bytes."""
+"""A generated ChatGPT export of any size: `python benches/chat_export.py FILE MEGABYTES`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "bread flour water salt oven starter rye invoice reminder parcel shelf label python test branch commit "
-    "walk hill river garden summer winter letter music piano cello train ticket harbour morning evening question"
-).split()
+WORDS = [
+    "bread",
+    "flour",
+    "water",
+    "salt",
+    "oven",
+    "starter",
+    "rye",
+    "invoice",
+    "reminder",
+    "parcel",
+    "shelf",
+    "label",
+    "python",
+    "test",
+    "branch",
+    "commit",
+    "walk",
+    "hill",
+    "river",
+    "garden",
+    "summer",
+    "winter",
+    "letter",
+    "music",
+    "piano",
+    "cello",
+    "train",
+    "ticket",
+    "harbour",
+    "morning",
+]
 
 
 def conversations(chance: random.Random) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """How the benches measure on a shared machine: interleaved, as ratios, with the machine's noise beside them.
 
-Each round runs subject and floor as A B B A and gives one ratio; the median of the rounds is the result, with a
-bootstrap interval of 95 %. A fixed loop before and after tells how steady the machine was: if that moved by more than
-15 %, the case is tried again, and in the end it is marked noisy, never silently kept.
+Each round runs subject and floor as A B B A and gives one ratio; the median of the rounds is the result, with
+a bootstrap interval of 95 %. A fixed loop before and after tells how steady the machine was: if that moved by
+more than 15 %, the case is tried again, and in the end it is marked noisy, never silently kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEADY = 1.15
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the scoreboard. `floor` is the least that the machine needs, `peer` the nearest alternative.
+    """One line of the scoreboard. `floor` is the least the machine needs, `peer` the nearest alternative.
 
     `ratio` is value to floor and `peer_ratio` value to peer, each the median over rounds.
     """
@@ -39,16 +39,13 @@ class Line:
     note: str = ""
 
     def __str__(self) -> str:
-        peer = (
-            f"{shown(self.peer):>10} {self.peer_ratio:>8.2f}"
-            if self.peer and self.peer_ratio
-            else f"{'-':>10} {'-':>8}"
-        )
+        peer_ratio = f"{self.peer_ratio:.2f}" if self.peer_ratio else "-"
+        peer = f"{shown(self.peer):>10} {peer_ratio:>8}"
         low, high = self.interval
         end = f"  {self.peer_name}{'  NOISY' if self.noisy else ''}{'  ' + self.note if self.note else ''}"
         return (
-            f"{self.name:<34} {shown(self.value):>10} {self.unit:<8} {shown(self.floor):>10} {self.ratio:>8.2f}"
-            f" [{low:.2f}, {high:.2f}] {peer}{end}"
+            f"{self.name:<34} {shown(self.value):>10} {self.unit:<8} {shown(self.floor):>10}"
+            f" {self.ratio:>8.2f} [{low:.2f}, {high:.2f}] {peer}{end}"
         )
 
 
@@ -90,7 +87,7 @@ class Comparison:
 
 
 def compare(sides: Sequence[Callable[[], float]], rounds: int) -> Comparison:
-    """Runs `sides` (subject, floor, peer …) in turn and back again, `rounds` times; each returns what it measured."""
+    """Runs `sides` (subject, floor, peer …) in turn and back, `rounds` times; each returns its measure."""
     for attempt in range(ATTEMPTS):
         before = calibration()
         table = [_round(sides) for _ in range(rounds)]
@@ -117,7 +114,7 @@ def _round(sides: Sequence[Callable[[], float]]) -> list[float]:
 def line(
     name: str, unit: str, sides: Sequence[Callable[[], float]], rounds: int, peer: str = "-", note: str = ""
 ) -> Line:
-    """Compares and makes the scoreboard's line; `sides` is subject, floor and, where `peer` is named, the peer."""
+    """Compares, and makes the scoreboard's line; `sides` is subject, floor and, where there is one, peer."""
     found = compare(sides, rounds)
     with_peer = len(sides) > 2
     return Line(

@@ -1,4 +1,4 @@
-"""Appends that the journal acknowledged as durable each second, against bare SQLite (a Rust program measures both)."""
+"""Appends acknowledged as durable each second, against bare SQLite; a Rust program measures both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importing a ChatGPT export until it is durable and searchable, against decoding the same file with typed msgspec."""
+"""Importing a ChatGPT export until it is searchable, against decoding the same file with typed msgspec."""
 
 from __future__ import annotations
 

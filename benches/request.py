@@ -1,4 +1,4 @@
-"""A request and its *go* from Python: in process against a bare PyO3 call, through the socket against a bare echo."""
+"""A request and its *go* in process against a bare PyO3 call; a call by socket against a bare echo."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _through_socket(smoke: bool) -> list[Line]:
 
 
 class _Echo:
-    """A child process that answers each message of `asked` bytes with one of `answered`: the bare round trip."""
+    """A child process that answers `asked` bytes with `answered` bytes: the bare round trip."""
 
     def __init__(self, asked: int, answered: int) -> None:
         self._asked, self._answered = asked, answered

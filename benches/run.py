@@ -1,4 +1,4 @@
-"""`make bench [NAME=…]`: every bench, one line each; `--smoke` runs a short slice of all, to see that they work."""
+"""`make bench`: every bench, one line each; `--smoke` runs a short slice, to see that they work."""
 
 from __future__ import annotations
 
