@@ -81,17 +81,19 @@ def test_json_tells_how_it_ended(agentos: Command) -> None:
 
 
 def test_environment_is_emptied_but_for_the_few_that_are_named(agentos: Command) -> None:
-    agentos.environment["SECRET_KEY"] = "marker"
+    agentos.environment |= {"SECRET_KEY": "marker", "JAVA_HOME": "/opt/java", "LD_PRELOAD": ""}
     lines = agentos("exec", "--", "env").stdout.splitlines()
-    assert {line.partition("=")[0] for line in lines} <= {
-        "PATH",
-        "HOME",
-        "LANG",
-        "LC_ALL",
-        "TERM",
-        "TZ",
-        "TMPDIR",
-    }
+    names = {line.partition("=")[0] for line in lines}
+    assert {"PATH", "HOME", "TMPDIR", "JAVA_HOME"} <= names
+    assert names <= {"PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ", "TMPDIR", "JAVA_HOME"}
+
+
+def test_the_persons_umask_holds(agentos: Command) -> None:
+    old = os.umask(0o007)
+    try:
+        assert agentos("exec", "--", "sh", "-c", "umask").stdout == "0007\n"
+    finally:
+        os.umask(old)
 
 
 def test_the_journal_names_the_command_its_mandate_and_its_level(agentos: Command) -> None:

@@ -19,7 +19,8 @@ _DESCRIPTION = """Run one command confined: no network, an empty home folder, pr
 It reads the system's programs (/usr, /bin, /lib, /opt and a listed part of /etc), the runtimes in your home
 folder (pyenv, cargo, nvm, uv, pipx, mise, conda), and the current folder. It writes nothing but /tmp and its
 home folder, which vanish with it. --read and --write name what else it may use; they may be repeated.
-Environment: PATH, LANG, TERM and TZ are passed on, HOME and TMPDIR are set; name others as `env NAME=value`.
+Of the environment it gets PATH, LANG, TERM, TZ and where runtimes are (VIRTUAL_ENV, JAVA_HOME, …); HOME and
+TMPDIR are set. Give it others as `-- env NAME=value COMMAND…`.
 
 It ends with the command's exit code (128 + n for signal n), or with 125 for a failure of its own, 126 if the
 command cannot be run, 127 if it is not found. When it ends, every process it started is dead."""
@@ -29,7 +30,19 @@ _EXAMPLES = """examples:
   agentos exec --write . -- npm run build            may change the current folder
   agentos exec --read ~/data --write out -- python3 report.py"""
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TERM", "TZ", "COLORTERM", "NO_COLOR")
+_PASSED_ON = (
+    *("PATH", "LANG", "LC_ALL", "TERM", "TZ", "COLORTERM", "NO_COLOR"),
+    *(
+        "VIRTUAL_ENV",
+        "PYENV_ROOT",
+        "PYENV_VERSION",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO_HOME",
+        "JAVA_HOME",
+    ),
+)
+"""How to print, and where runtimes are: nothing that holds secrets."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +127,7 @@ def _plan(arguments: argparse.Namespace, home: Home) -> tuple[LaunchSpec, list[A
         env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         level=arguments.level,
         paths=list(granted),
+        umask=_umask(),
     )
     return hide_home(spec, home), mandate
 
@@ -127,6 +141,12 @@ def _folder() -> tuple[str, bool]:
 
     here, home = Path.cwd(), Path("~").expanduser().resolve()
     return str(here), not home.is_relative_to(here) and not is_system(str(here))
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _announce(level: str) -> None:

@@ -53,6 +53,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
         home: str | None = None,
         paths: Sequence[str | bytes] = (),
         hidden: Sequence[str | os.PathLike[str]] = (),
+        umask: int = 0o022,
     ) -> LaunchSpec:
         """The launch that the mandate of a ticket allows, and no more.
 
@@ -74,6 +75,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
             if level == "none"
             else _grants(mandate, [os.fsencode(path) for path in paths] + [folder]),
             hidden=[os.fsencode(path) for path in hidden],
+            umask=umask,
         )
 
 
@@ -183,5 +185,5 @@ def _failure(event: _Event) -> AgentOSError:
             hint="`agentos doctor` shows what this machine can do; `--level none` runs without confinement",
         )
     if event.kind == "input":
-        return UsageError(event.message, hint="see what the confinement was asked for")
+        return UsageError(event.message, hint="a path must exist, and the working folder be granted")
     return InternalError(f"the launcher reported {event}")

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Mechanism};
 use crate::sys::process::{self, End, Fork};
-use crate::sys::{mount, security};
+use crate::sys::{self, mount, security};
 use crate::{landlock, seccomp, strict};
 
 /// Each mechanism: what it gives, or the reason why it cannot be had. Whether they work together is for
@@ -19,7 +19,7 @@ pub struct Probe {
     pub landlock: Result<u32, Failure>,
     /// The system call filter installs.
     pub seccomp: Result<(), Failure>,
-    /// User, mount, pid, network, ipc and uts namespaces, made together, with identities mapped.
+    /// User, mount, pid, network, ipc and uts namespaces, made together, with power over them.
     pub namespaces: Result<(), Failure>,
     /// Layered file systems inside a user namespace.
     pub overlay: Result<(), Failure>,
@@ -37,7 +37,12 @@ pub fn probe() -> Probe {
             security::no_new_privileges().mechanism("seccomp", "giving up new privileges")?;
             seccomp::enforce().mechanism("seccomp", "installing a filter")
         }),
-        namespaces: in_child("namespaces", strict::NAMESPACES, || strict::map_identity(user, group)),
+        namespaces: in_child("namespaces", strict::NAMESPACES, || {
+            strict::map_identity(user, group)?;
+            // Some systems let everybody make namespaces and then give no power over them.
+            sys::loopback_up().mechanism("namespaces", "bringing up the loopback interface")?;
+            mount::new_filesystem(c"tmpfs", &[], 0).map(drop).mechanism("namespaces", "mounting")
+        }),
         overlay: in_child("overlay", strict::NAMESPACES, || {
             strict::map_identity(user, group)?;
             overlay().mechanism("overlay", "mounting one")
