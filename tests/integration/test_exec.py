@@ -88,6 +88,16 @@ def test_environment_is_emptied_but_for_the_few_that_are_named(agentos: Command)
     assert names <= {"PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ", "TMPDIR", "JAVA_HOME"}
 
 
+def test_the_level_comes_from_the_flag_then_from_the_settings(agentos: Command) -> None:
+    agentos.environment["AGENTOS_LEVEL"] = "none"
+    assert "not confined" in agentos("exec", "--", "true").stderr
+    assert agentos("exec", "--level", "strict", "--", "true").stderr == ""
+    agentos.environment["AGENTOS_LEVEL"] = "standard"
+    assert agentos("exec", "--", "true").returncode == 125
+    agentos.environment["AGENTOS_LEVEL"] = "auto"
+    assert agentos("exec", "--", "true").returncode == 0
+
+
 def test_the_persons_umask_holds(agentos: Command) -> None:
     old = os.umask(0o007)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     import argparse
 
-    from agentos.drivers.confinement import Exit, LaunchSpec
+    from agentos.drivers.confinement import Exit, LaunchSpec, Level
     from agentos.home import Home
 
 OWN_FAILURE = 125
@@ -54,8 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--level",
         choices=("strict", "standard", "none"),
-        default="strict",
-        help="confinement (default: strict)",
+        help="confinement (default: strict, or what `agentos config` says)",
     )
     parser.add_argument("--read", metavar="P", action="append", default=[], help="may also read P and below")
     parser.add_argument(
@@ -86,22 +85,23 @@ def _run(arguments: argparse.Namespace) -> int:
     from agentos.drivers.confinement import require, run_foreground
     from agentos.home import Home
 
-    require(arguments.level)
     home = Home.find()
-    spec, mandate = _plan(arguments, home)
-    _announce(arguments.level)
+    level = _level(arguments.level, home)
+    require(level)
+    spec, mandate = _plan(arguments, level, home)
+    _announce(level)
     captured = bytearray() if arguments.json else None
-    with Ticket(home, arguments.command, mandate, arguments.level, os.fsdecode(spec.folder)) as ticket:
+    with Ticket(home, arguments.command, mandate, level, os.fsdecode(spec.folder)) as ticket:
         ended = run_foreground(spec, cut=ticket.on_cancel, capture=captured)
         ticket.ended = ended
     if captured is not None:
-        _print(ended, arguments.level, captured)
+        _print(ended, level, captured)
     elif ended.error:
         print(f"agentos exec: {ended.error}", file=sys.stderr)
     return ended.exit_code
 
 
-def _plan(arguments: argparse.Namespace, home: Home) -> tuple[LaunchSpec, list[Any]]:
+def _plan(arguments: argparse.Namespace, level: Level, home: Home) -> tuple[LaunchSpec, list[Any]]:
     """The launch, and the mandate that the kernel is asked for. Paths are resolved first: what a link points
     to now is what is granted."""
     from agentos.drivers.confinement import LaunchSpec, hide_home
@@ -125,7 +125,7 @@ def _plan(arguments: argparse.Namespace, home: Home) -> tuple[LaunchSpec, list[A
         arguments.command,
         cwd=folder,
         env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        level=arguments.level,
+        level=level,
         paths=list(granted),
         umask=_umask(),
     )
@@ -141,6 +141,14 @@ def _folder() -> tuple[str, bool]:
 
     here, home = Path.cwd(), Path("~").expanduser().resolve()
     return str(here), not home.is_relative_to(here) and not is_system(str(here))
+
+
+def _level(flag: Level | None, home: Home) -> Level:
+    """What the flag or the settings ask for; `auto` is the strongest that this version has."""
+    from agentos.settings import value
+
+    chosen: Any = flag or value("level", home)
+    return "strict" if chosen == "auto" else chosen
 
 
 def _umask() -> int:
