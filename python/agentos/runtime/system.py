@@ -87,6 +87,8 @@ class System:
     broker: Broker
     nursery: trio.Nursery
     works: dict[str, Work] = field(default_factory=dict)
+    areas: dict[str, object] = field(default_factory=dict)
+    """What an area keeps for as long as the daemon lives, under its name."""
     idle: Callable[[], None] = lambda: None
     """Called when a work has ended: the daemon may have nothing left to do."""
 
