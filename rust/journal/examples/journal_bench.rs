@@ -209,12 +209,14 @@ fn compare(root: &Path, producers: usize, time: Duration) -> Result<String, Fail
         ratios.push(value / floor);
         ceilings.push(apart(root, |folder| loop_rate(folder, producers, time))?);
     }
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     Ok(format!(
-        r#"{{"producers":{producers},"batch":{:.1},"value":{:.0},"floor":{:.0},"ratio":{:.3},"ceiling":{:.0},"unit":"appends/s"}}"#,
+        r#"{{"producers":{producers},"batch":{:.1},"value":{:.0},"floor":{:.0},"ratio":{:.3},"ratios":[{}],"ceiling":{:.0},"unit":"appends/s"}}"#,
         median(batches),
         median(values),
         median(floors),
         median(ratios),
+        each.join(","),
         median(ceilings),
     ))
 }

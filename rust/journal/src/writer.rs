@@ -30,18 +30,18 @@ pub(crate) struct Writer {
 }
 
 /// If the thread ends in any way but by itself, nobody is to wait for it for ever.
-struct Watch(Arc<Shared>);
+struct Watch(Arc<Shared>, Blame);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.fail(JournalError::Io { path: String::new(), message: "the writer thread died".to_owned() });
+        self.0.fail(self.1.io("the writer thread died"));
     }
 }
 
 impl Writer {
     /// Commits batches until the journal is closed or a commit fails.
     pub(crate) fn run(mut self) {
-        let _watch = Watch(Arc::clone(&self.shared));
+        let _watch = Watch(Arc::clone(&self.shared), self.blame.clone());
         let mut begun = false;
         loop {
             let batch = match self.shared.next() {
