@@ -49,7 +49,10 @@ class Line:
         )
 
 
-HEADER = f"{'name':<34} {'value':>10} {'unit':<8} {'floor':>10} {'ratio':>8} {'95 %':<12} {'peer':>10} {'ratio':>8}"
+HEADER = (
+    f"{'name':<34} {'value':>10} {'unit':<8} {'floor':>10} {'ratio':>8} {'95 %':<12}"
+    f" {'peer':>10} {'ratio':>8}"
+)
 
 
 def shown(value: float | None) -> str:

@@ -55,14 +55,8 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_paths_that_the_map_names_exist() -> None:
     for page in (README, ARCHITECTURE):
         for cell in re.findall(r"^\| (`[^|]+) \|", page.read_text(), re.M):
-            folder = ""
-            for path in re.findall(r"`([\w./_-]+)`", cell):
-                if "/" not in path and folder:
-                    path = f"{folder}/{path}"
-                elif "/" in path:
-                    folder = path.rstrip("/").rpartition("/")[0]
-                if "/" in path:
-                    assert (project.ROOT / path).exists(), f"{page.name}: {path}"
+            for path in re.findall(r"`([\w./_-]+/[\w./_-]*)`", cell):
+                assert (project.ROOT / path).exists(), f"{page.name}: {path}"
 
 
 def test_decisions_are_numbered_without_gaps_and_fit_a_page() -> None:
