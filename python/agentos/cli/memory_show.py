@@ -42,7 +42,7 @@ class ProgressLine:
     def update(self, progress: Progress) -> None:
         """Shows `progress`, a few times a second at most."""
         now = time.monotonic()
-        if now - self._last < (1.0 if self._as_json else 0.2):
+        if now - self._last < 0.2:
             return
         self._last = now
         left = progress.seconds_left

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentos.errors import InternalError, Interrupted, UsageError
+from agentos.errors import Interrupted, UsageError
 from agentos.kernel import Archive, ImportJob
 
 if TYPE_CHECKING:
@@ -51,19 +51,22 @@ def run(home: Home, inputs: Sequence[str], watch: Callable[[Progress], None]) ->
     archive = Archive(str(home.archive))
     job = ImportJob([None if name == "-" else name for name in inputs])
     outcome: list[bytes | BaseException] = []
+    # Not `Thread.join`: interrupted, it takes the thread for ended.
+    done = threading.Event()
 
     def work() -> None:
         try:
             outcome.append(archive.run_import(job))
         except BaseException as error:
             outcome.append(error)
+        finally:
+            done.set()
 
     started = time.monotonic()
-    thread = threading.Thread(target=work, name="memory import", daemon=True)
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=work, name="memory import", daemon=True).start()
+    while not done.is_set():
         try:
-            thread.join(INTERVAL)
+            done.wait(INTERVAL)
             total, read, conversations, messages = job.progress()
             seconds = time.monotonic() - started
             watch(
@@ -77,7 +80,7 @@ def run(home: Home, inputs: Sequence[str], watch: Callable[[Progress], None]) ->
             )
         except KeyboardInterrupt:
             job.cancel()
-    ended = outcome[0] if outcome else InternalError("the import ended without a result")
+    (ended,) = outcome
     if isinstance(ended, Interrupted):
         raise _interrupted(ended) from None
     if isinstance(ended, BaseException):

@@ -27,6 +27,9 @@ const MAGIC: [(&[u8], &str); 9] = [
     (b"\x28\xb5\x2f\xfd", "a zstd file: unpack it first"),
 ];
 
+/// How a file looks that starts like JSON and is none.
+pub(crate) const BROKEN: &str = "broken JSON";
+
 /// A few words on a JSON element.
 pub(crate) fn element(json: &str) -> String {
     let keys = Keys::of(json);
@@ -57,7 +60,7 @@ pub(crate) fn member(member: &Member) -> String {
         html if html.starts_with("<!doctype html") || html.starts_with("<html") => {
             "a web page; exports have one beside the JSON: give the whole zip".into()
         }
-        json if json.starts_with(['{', '[']) => "broken JSON".into(),
+        json if json.starts_with(['{', '[']) => BROKEN.into(),
         other if other.contains('\u{fffd}') || other.contains('\0') => "a binary file".into(),
         _ => "plain text".into(),
     }

@@ -99,7 +99,7 @@ pub(crate) fn kind(text: &str) -> &'static str {
         "project"
     } else if has(&["knows ", "proficient", "experienced", "is learning", "fluent", "skilled"]) {
         "skill"
-    } else if has(&["uses ", "runs ", "laptop", "operating system", "editor"]) {
+    } else if has(&["uses ", "laptop", "operating system", "editor"]) {
         "environment"
     } else {
         "fact"

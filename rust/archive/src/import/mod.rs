@@ -25,7 +25,7 @@ use crate::store::write::Incoming;
 /// A larger element is left out and reported.
 const LARGEST: usize = 1 << 30;
 /// Bytes of elements between the two threads; one larger element may pass alone.
-const IN_FLIGHT: usize = 6 << 20;
+const IN_FLIGHT: usize = 4 << 20;
 /// A transaction holds this much, or lasts this long.
 const BATCH_BYTES: usize = 48 << 20;
 const BATCH_SECONDS: u64 = 5;

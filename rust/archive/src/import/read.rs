@@ -77,7 +77,7 @@ impl Reading<'_> {
             }
             match self.document(member).map_err(|stop| at(stop, member))? {
                 Found::Ours => recognised = true,
-                Found::Other { error: Some(error), .. } if must_be_whole(member) || members.len() == 1 => {
+                Found::Other { error: Some(error), looks } if is_damage(member, members, &looks) => {
                     return Err(at(error.into(), member));
                 }
                 Found::Other { looks: words, .. } => {
@@ -252,10 +252,13 @@ fn at(stop: Stop, member: &Member) -> Stop {
     }
 }
 
-/// The files an export stands on: broken, they are no side matter.
-fn must_be_whole(member: &Member) -> bool {
+/// Whether a file that cannot be read as JSON is a broken export rather than no export: one that an export
+/// stands on by its name, or that starts like JSON and was given alone.
+fn is_damage(member: &Member, members: &[Member], looks: &str) -> bool {
     let base = member.base().to_lowercase();
-    ["conversations", "memories", "projects"].iter().any(|name| base.starts_with(name))
+    let named = ["conversations", "memories", "projects"].iter().any(|name| base.starts_with(name));
+    let alone = members.len() == 1;
+    looks == sniff::BROKEN && (alone || named) || named && !alone
 }
 
 /// What to keep beside the conversations: all of a zip, but of a folder only what exports call their files,

@@ -109,7 +109,7 @@ fn every_lie_is_refused() {
         ("link", one("a", Lies { attributes: 0o120_777 << 16, ..HONEST }), "symbolic link"),
         ("locked", one("a", Lies { flags: 1, ..HONEST }), "encrypted"),
         ("longer", one("a", Lies { size: Some(9), ..HONEST }), "checksum"),
-        ("shorter", one("a", Lies { size: Some(2), ..HONEST }), "bomb"),
+        ("shorter", one("a", Lies { size: Some(2), ..HONEST }), "longer than it says"),
         ("crc", one("a", Lies { crc: Some(7), ..HONEST }), "checksum"),
         ("huge", one("a", Lies { size: Some(u32::MAX - 1), ..HONEST }), "bomb"),
     ] {

@@ -263,8 +263,11 @@ impl Read for Checked {
         };
         self.crc.update(out.get(..count).unwrap_or_default());
         self.read += count as u64;
-        if self.read > self.entry.size || !self.budget.spend(count as u64) {
+        if !self.budget.spend(count as u64) {
             return Err(fail(bomb(&self.name)));
+        }
+        if self.read > self.entry.size {
+            return Err(fail(damaged(&self.name, "a member is longer than it says", self.read)));
         }
         let ended = count == 0 && !out.is_empty();
         if ended && (self.read != self.entry.size || self.crc.sum() != self.entry.crc) {

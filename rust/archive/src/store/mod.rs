@@ -65,13 +65,15 @@ impl Archive {
     fn configure(&self) -> Result<(), Error> {
         self.db.busy_timeout(std::time::Duration::from_secs(10))?;
         self.db.set_prepared_statement_cache_capacity(64);
-        // Before the first table: both are fixed by it. Undone imports give their pages back.
-        self.db.pragma_update(None, "page_size", 8192)?;
-        self.db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        if self.version()? == 0 {
+            // Fixed by the first table, and never set again: that would write. Undone imports give pages back.
+            self.db.pragma_update(None, "page_size", 8192)?;
+            self.db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        }
         // After a power cut the last moments may be missing, never half there; importing again adds them.
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        self.db.pragma_update(None, "cache_size", -12_000)?;
+        self.db.pragma_update(None, "cache_size", -8_000)?;
         self.db.pragma_update(None, "wal_autocheckpoint", 2000)?;
         // What is removed is overwritten: an undone import leaves no words behind.
         self.db.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;

@@ -53,5 +53,5 @@ CREATE TABLE carried(import INTEGER NOT NULL, name TEXT NOT NULL, digest BLOB NO
 CREATE INDEX carried_digest ON carried(digest);
 
 -- Indexing appends: postings gather in memory and are merged in large steps.
-INSERT INTO search(search, rank) VALUES ('hashsize', 12582912);
+INSERT INTO search(search, rank) VALUES ('hashsize', 8388608);
 INSERT INTO search(search, rank) VALUES ('automerge', 0);
