@@ -82,11 +82,19 @@ class Engine:
 
     @property
     def private(self) -> PrivateRepository:
-        """Git over this repository's objects, with none of its configuration."""
-        if self._private is None:
-            environment = {**os.environ, "HOME": self.resolved.home}
-            self._private = PrivateRepository(self.resolved.repository, self.folder / "git", environment)
+        """Git over this repository's objects, with none of its configuration; there after `prepare`."""
+        assert self._private is not None
         return self._private
+
+    async def prepare(self) -> None:
+        """Makes the batch's folder and its private git. Raises Failed where that cannot be."""
+
+        def make() -> PrivateRepository:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            environment = {**os.environ, "HOME": self.resolved.home}
+            return PrivateRepository(self.resolved.repository, self.folder / "git", environment)
+
+        self._private = await trio.to_thread.run_sync(make)
 
     @property
     def hidden(self) -> list[str]:
@@ -201,7 +209,7 @@ class Engine:
         await self.put(
             msgspec.structs.replace(self.batch, state="running", stint=stint, process=None, failure=None)
         )
-        await trio.to_thread.run_sync(lambda: self.folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+        await self.prepare()
         repository = exactly(self.repository_name)
         budget = self.plan.limits.budget_micros
         child = await kernel.spawn(

@@ -19,7 +19,7 @@ from agentos.batch import commands, delivery
 from agentos.batch.changeset import Changeset, capture, describe, out_of_scope
 from agentos.batch.execution import AttemptFailed, Ended, Execution, UnitCancelled, require
 from agentos.batch.log import whole
-from agentos.batch.records import Attempt, Failure, Unit, Verification, attempts, stream
+from agentos.batch.records import ENDED, Attempt, Failure, Unit, Verification, attempts, stream
 from agentos.batch.removal import remove
 from agentos.errors import AgentOSError, BudgetExceeded, Denied, JournalError
 from agentos.messages import AnyScope, Exec, ExitStatus, Limit, Publish, exactly
@@ -85,8 +85,6 @@ class UnitRun:
         finally:
             with trio.CancelScope(shield=True):
                 await kernel.exit(child.pid, status)
-                if status != "cancelled":
-                    await self._put(process=None)
 
     def _grants(self) -> list[AnyScope]:
         repository = exactly(self.engine.repository_name)
@@ -213,6 +211,8 @@ class UnitRun:
     async def _put(self, **changes: Any) -> None:
         if "state" in changes:
             changes["since_us"] = _now_us()
+            if changes["state"] in ENDED:
+                changes["process"] = None
         self.unit = msgspec.structs.replace(self.unit, **changes)
         await self.engine.put(self.unit)
 

@@ -246,6 +246,7 @@ async def recover(system: System) -> None:
             continue
         engine = Engine(system, batch, status.resolved_of(system.kernel, batch), _running(system).ports)
         try:
+            await engine.prepare()
             await engine.reconcile()
             await engine.rest("interrupted")
         except (AgentOSError, OSError) as error:
