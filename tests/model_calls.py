@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -71,3 +73,19 @@ def run(test: Callable[[], Any]) -> Any:
             return await test()
 
     return trio.run(limited)
+
+
+def memory_holds(process: int, needle: bytes) -> bool:
+    """Whether the readable memory of `process` holds `needle` anywhere."""
+    with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+            start, end, flags = re.match(r"(\w+)-(\w+) (\S+)", line).groups()  # type: ignore[union-attr]
+            if not flags.startswith("r") or line.endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                continue
+            memory.seek(int(start, 16))
+            try:
+                if needle in memory.read(int(end, 16) - int(start, 16)):
+                    return True
+            except OSError:
+                continue
+    return False

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from scripted_wire import Framing, Reply, Request, ToolCall, Usage, render
+from tests.scripted_wire import Framing, Reply, Request, ToolCall, Usage, render
 
 Script = Sequence[Reply] | Callable[[Request], Reply]
 

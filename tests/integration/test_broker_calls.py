@@ -6,10 +6,10 @@ import socket
 
 import pytest
 import trio
+from tests.model_calls import KEY, ask, credential, failure, patience, run, said, session
+from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 from agentos.drivers import model_events as seen
-from model_calls import KEY, ask, credential, failure, patience, run, said, session
-from scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 WIRES = ["anthropic", "openai"]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.model_calls import ask, credential, failure, run, said, session, submit
+from tests.scripted_model import Framing, Reply, ScriptedModel
 
 from agentos import __version__
 from agentos.drivers import model_events as seen
@@ -19,8 +21,6 @@ from agentos.drivers.broker import Broker
 from agentos.drivers.broker_link import frame
 from agentos.drivers.runner import find_runner
 from agentos.errors import MissingMechanism
-from model_calls import ask, credential, failure, run, said, session, submit
-from scripted_model import Framing, Reply, ScriptedModel
 
 STALLED = Reply(text="first words", framing=Framing(cut_after=-200, stall=True))
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 import trio
+from tests.model_calls import KEY, PATHS, ask, credential, failure, memory_holds, run, said, session, submit
+from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall
 
 from agentos.drivers import model_events as seen
 from agentos.drivers.broker import Broker
 from agentos.drivers.runner import find_runner
 from agentos.errors import UsageError
 from agentos.models.environment import send_credentials
-from model_calls import KEY, PATHS, ask, credential, failure, run, said, session, submit
-from scripted_model import Framing, Reply, ScriptedModel, ToolCall
 
 
 @pytest.mark.parametrize(
@@ -151,22 +151,6 @@ async def main():
 
 trio.run(main)
 """
-
-
-def memory_holds(process: int, needle: bytes) -> bool:
-    """Whether the readable memory of `process` holds `needle` anywhere."""
-    with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
-        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
-            start, end, flags = re.match(r"(\w+)-(\w+) (\S+)", line).groups()  # type: ignore[union-attr]
-            if not flags.startswith("r") or line.endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                continue
-            memory.seek(int(start, 16))
-            try:
-                if needle in memory.read(int(end, 16) - int(start, 16)):
-                    return True
-            except OSError:
-                continue
-    return False
 
 
 def test_key_is_never_in_the_daemon() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.model_calls import ask, credential, failure, run, said, session
+from tests.scripted_model import Reply, ScriptedModel
+from tests.tls_authority import Authority
 
 from agentos.drivers import model_events as seen
-from model_calls import ask, credential, failure, run, said, session
-from scripted_model import Reply, ScriptedModel
-from tls_authority import Authority
 
 pytestmark = pytest.mark.needs("openssl")
 
@@ -45,6 +45,14 @@ def test_unknown_authority_is_refused(authority: Authority, tmp_path: Path) -> N
         assert server.requests == []
     assert error.kind == "tls"
     assert "not trusted" in error.message and "SSL_CERT_FILE" in error.message
+
+
+def test_system_does_not_trust_a_private_authority(authority: Authority) -> None:
+    with ScriptedModel([Reply()], tls=authority.server("IP:127.0.0.1")) as server:
+        error = failure(call(server, None)[0])
+        assert server.requests == []
+    assert error.kind == "tls"
+    assert "SSL_CERT_FILE" in error.message
 
 
 def test_certificate_for_another_name_is_refused(authority: Authority) -> None:

@@ -6,8 +6,7 @@ import http.client
 import json
 
 import pytest
-
-from scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
+from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 
 def ask(server: ScriptedModel, path: str, *, stream: bool = True) -> tuple[int, dict[str, str], bytes]:

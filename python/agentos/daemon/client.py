@@ -122,7 +122,11 @@ class Daemon:
     def _open(self) -> Connection:
         connection = start(self.home)
         if self._credentials:
-            _hand_over(connection, self._credentials)
+            try:
+                _hand_over(connection, self._credentials)
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     def call(self, verb: str, params: dict[str, Any] | None = None) -> Any:

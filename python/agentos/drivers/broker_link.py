@@ -91,6 +91,8 @@ class Link:
                 stdout=subprocess.DEVNULL,
                 env={},
                 cwd="/",
+                # Ctrl-C in the daemon's terminal is for the daemon, which lets its calls end.
+                start_new_session=True,
             )
         link = cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
         try:

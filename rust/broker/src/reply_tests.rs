@@ -146,6 +146,37 @@ fn error_document_under_status_200_is_an_error() {
 }
 
 #[test]
+fn damaged_bytes_never_make_it_panic() {
+    // A fixed sequence (xorshift), so that a failure repeats.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    for round in 0..20_000 {
+        let (wire, stream) = wires()[round % 2];
+        let mut bytes = stream.as_bytes().to_vec();
+        for _ in 0..=next(4) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = next(bytes.len());
+            match next(3) {
+                0 => bytes[at] = u8::try_from(next(256)).unwrap(),
+                1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let cut = next(bytes.len() + 1);
+        let (events, result) = read(wire, &[&bytes[..cut], &bytes[cut..]], true);
+        let stops = events.iter().filter(|event| matches!(event, Event::Stop { .. })).count();
+        assert_eq!(stops, usize::from(result.is_ok()), "{wire:?} round {round}");
+    }
+}
+
+#[test]
 fn endless_reply_is_cut() {
     let piece = vec![b'\n'; 1 << 20];
     let mut reply = Reply::new(Wire::Openai);
