@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _WIDTH = 160
-_EDGE = frozenset({"at_us", "type", "pid"})
+# Shown in a column of their own, or of no use to a person: `--json` has everything.
+_NOT_SHOWN = frozenset(
+    {"at_us", "type", "pid", "to", "root", "child", "ticket", "request", "parent", "by", "recovery", "client"}
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +114,10 @@ def _rows(home: Home) -> Iterator[dict[str, Any]]:
 
     identity = _identity(home)
     owners = _Owners()
+
+    def name(kind: str, number: int | None) -> str | None:
+        return None if number is None else public_name(identity, kind, number)
+
     for stored in _entries(home):
         entry = stored["entry"]
         pid, to = owners.note(entry)
@@ -118,8 +125,9 @@ def _rows(home: Home) -> Iterator[dict[str, Any]]:
             "seq": stored["seq"],
             "time": _time(entry["at_us"]),
             "type": entry["type"],
-            "pid": None if pid is None else public_name(identity, "p", pid),
-            "to": None if to is None else public_name(identity, "p", to),
+            "pid": name("p", pid),
+            "to": name("p", to),
+            "ticket": name("t", entry.get("ticket")),
             "hash": stored["hash"],
             "entry": entry,
         }
@@ -203,22 +211,30 @@ def _print_array(rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    facts = (
-        f"{key}={_short(value)}"
-        for key, value in row["entry"].items()
-        if key not in _EDGE and value not in (None, [], {}, "")
-    )
-    who = row["pid"] or "-"
-    line = f"{row['seq']:>7}  {row['time']}  {who:<14}  {row['type']:<10}  {' '.join(facts)}".rstrip()
+    """One line for a person: who, what, and what there is to say about it."""
+    said = [f"→ {row['to']}"] if row["to"] else []
+    said += [row["ticket"]] if row["ticket"] else []
+    # A record's body is long: it comes after what names it.
+    for key, value in sorted(row["entry"].items(), key=lambda fact: fact[0] == "body"):
+        if key not in _NOT_SHOWN and value not in (None, [], {}, ""):
+            text = _short(value)
+            said += [f"{key}={text}"] if text else []
+    columns = f"{row['seq']:>7}  {row['time']}  {row['pid'] or '-':<14}  {row['type']:<10}"
+    line = f"{columns}  {' '.join(said)}".rstrip()
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
 def _short(value: Any) -> str:
-    """A value on one line: an action by its type, a cost by what of it is not zero."""
+    """A value on one line: an action by its type and what it acts on, a cost by what of it is not zero."""
     if isinstance(value, dict):
         if isinstance(value.get("type"), str):
-            return str(value["type"])
-        value = {key: part for key, part in value.items() if part}
-    if isinstance(value, str):
-        return value if value.isprintable() else json.dumps(value)
-    return json.dumps(value, separators=(",", ":"))
+            about = [part for key, part in value.items() if key != "type" and isinstance(part, str)]
+            child = value.get("child")
+            about += [child["name"]] if isinstance(child, dict) else []
+            return _printable(" ".join([value["type"], *about]))
+        return ",".join(f"{key}:{part}" for key, part in value.items() if part)
+    return _printable(value) if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text)
