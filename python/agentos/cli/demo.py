@@ -58,10 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     if shutil.which("git") is None:
         raise MissingMechanism("the demo needs git", hint="install git (Debian: apt-get install git)")
     started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="agentos-demo-"))
-    stage = Stage(folder, quiet=arguments.json)
+    stage = Stage(quiet=arguments.json)
     try:
-        stage.say(f"AgentOS demo, in {folder} with a home of its own.")
+        stage.say(f"AgentOS demo, in {stage.folder} with a home of its own.")
         with Collector() as collector:
             shown: dict[str, Any] = {"batch": _batch(stage, collector)}
         shown["memory"] = _memory(stage)
@@ -82,11 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
 class Stage:
     """The demo's folder: its home, its repository, and how commands run there."""
 
-    def __init__(self, folder: Path, *, quiet: bool) -> None:
-        self.folder = folder
-        self.home = Home(folder / "home")
-        self.repository = folder / "stockroom"
-        self.outside = folder / "precious.txt"
+    def __init__(self, *, quiet: bool) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="agentos-demo-"))
+        self.home = Home(self.folder / "home")
+        self.repository = self.folder / "stockroom"
+        # In a folder apart: what lies above a workspace exists for its agent too, as folders of its own.
+        self.outside = Path(tempfile.mkdtemp(prefix="agentos-demo-outside-")) / "precious.txt"
         self._out = sys.stderr if quiet else sys.stdout
         # What `python3` means in a unit: the interpreter below a virtual environment, which need not be
         # visible there.
@@ -124,7 +124,8 @@ class Stage:
         return done.stdout
 
     def clear(self) -> None:
-        """Removes the folder, after the home's daemon has gone by itself."""
+        """Removes the folders, the home's after its daemon has gone by itself."""
+        shutil.rmtree(self.outside.parent, ignore_errors=True)
         if daemon_gone(self.home):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
