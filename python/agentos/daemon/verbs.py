@@ -19,7 +19,7 @@ _PROVIDERS = {
 }
 _DEFAULT = "agentos.runtime.verbs"
 
-RECOVERING = ("agentos.runtime.verbs",)
+RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs")
 """Modules whose `recover(system)` a new daemon awaits before it listens."""
 
 
