@@ -22,7 +22,7 @@ def commit(
 ) -> str:
     """Makes a commit object and returns its name. The same arguments always give the same commit, so that
     a repeat after a crash changes nothing. `when_us` is UTC microseconds."""
-    when = f"{when_us // 1_000_000} +0000"
+    when = f"@{when_us // 1_000_000} +0000"
     named = {
         "GIT_AUTHOR_NAME": identity.author,
         "GIT_AUTHOR_EMAIL": identity.author_email,

@@ -87,7 +87,7 @@ def run(
 
     Raises: Failed where it ends with an exit code that is not in `accept`; MissingMechanism without git.
     """
-    command = [os.fsencode(executable()), b"--no-pager", b"--literal-pathspecs"]
+    command = [os.fsencode(executable()), b"--no-pager"]
     for key, value in _PINNED:
         command += [b"-c", f"{key}={value}".encode()]
     command += [os.fsencode(argument) for argument in arguments]

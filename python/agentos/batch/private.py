@@ -53,6 +53,18 @@ class PrivateRepository:
         )
         return git.run(place, *arguments, stdin=stdin, variables=variables, accept=tuple(accept))
 
+    def ignored(self, names: Iterable[bytes], work_tree: Path, index: Path) -> set[bytes]:
+        """Those of `names` that the ignore rules of `work_tree` leave out; a folder's name ends in `/`."""
+        asked = {b"./" + name: name for name in names}
+        if not asked:
+            return set()
+        # The `./` keeps git from taking a name such as `:(top)` for a pattern.
+        told = self.run(
+            "check-ignore", "-z", "--stdin", "--no-index",
+            work_tree=work_tree, index=index, accept=(0, 1), stdin=b"".join(name + b"\0" for name in asked),
+        ).out  # fmt: skip
+        return {asked[name] for name in told.split(b"\0")[:-1]}
+
     def tree_of(self, commit: str) -> str:
         """The tree of a commit."""
         return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").out.decode().strip()

@@ -44,13 +44,7 @@ def included(private: PrivateRepository, commit: str, patterns: Sequence[str] = 
             work_tree=top, index=seed,
         ).out.split(b"\0")  # fmt: skip
     files = [name for name in named if name and not name.endswith(b"/")]
-    if not files:
-        return []
-    told = private.run(
-        "check-ignore", "-z", "--stdin", work_tree=top, index=seed, accept=(0, 1),
-        stdin=b"".join(name + b"\0" for name in files),
-    )  # fmt: skip
-    return sorted(name for name in told.out.split(b"\0") if name)
+    return sorted(private.ignored(files, top, seed))
 
 
 def runtimes(top: Path, path: str, tree: Sequence[Entry]) -> list[Path]:

@@ -181,15 +181,8 @@ class Workspace:
         return sorted(set(found) - self._in_ignored(nested))
 
     def _in_ignored(self, found: Sequence[bytes]) -> set[bytes]:
-        if not found:
-            return set()
         holders = {path: path.rpartition(b"/")[0] + b"/" for path in found}
-        told = self.private.run(
-            "check-ignore", "-z", "--stdin", "--no-index",
-            work_tree=self.tree, index=self.index, accept=(0, 1),
-            stdin=b"".join(holder + b"\0" for holder in set(holders.values())),
-        )  # fmt: skip
-        ignored = set(told.out.split(b"\0"))
+        ignored = self.private.ignored(set(holders.values()), self.tree, self.index)
         return {path for path, holder in holders.items() if holder in ignored}
 
     def _save(self) -> None:
