@@ -367,6 +367,15 @@ def test_a_detached_run_goes_on_without_its_client(agentos: Command) -> None:
     assert (agentos.cwd / "a").read_text() == "1"
 
 
+def test_a_local_server_needs_no_key(agentos: Command) -> None:
+    with ScriptedModel([Reply(text="from here")]) as server:
+        agentos.environment["OLLAMA_HOST"] = f"127.0.0.1:{server.port}"
+        done = agentos("run", "x", "--model", "ollama/llama3.2")
+        assert (done.returncode, done.stdout) == (0, "from here\n"), done.stderr
+        assert "authorization" not in server.requests[0].headers
+        assert server.requests[0].path == "/v1/chat/completions"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -388,8 +397,38 @@ def test_bad_input_is_named(agentos: Command, arguments: list[str], words: str) 
     assert words in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_home_is_no_workspace(agentos: Command) -> None:
+def test_an_agent_file_grants_paths_beside_the_workspace(agentos: Command, tmp_path: Path) -> None:
+    library, notes = tmp_path / "library", tmp_path / "notes"
+    (notes / ".git").mkdir(parents=True)
+    library.mkdir()
+    (library / "book").write_text("words")
+    agent = tmp_path / "scribe.md"
+    agent.write_text(f"---\ngrants: {{read: [{library}], write: [{notes}]}}\n---\nYou copy.\n")
+    attempts = [
+        call("read", 1, path=f"{library}/book"),
+        call("write", 2, path=f"{notes}/copy", content="words"),
+        call("shell", 3, command=f"cat {library}/book > {notes}/shell"),
+        call("write", 4, path=f"{library}/book", content="x"),
+        call("shell", 5, command=f"echo x > {library}/book; echo x > {notes}/.git/config"),
+        call("write", 6, path=f"{notes}/.git/config", content="x"),
+    ]
+    with ScriptedModel([calls(*attempts), Reply(text="copied")]) as server:
+        ran = run(agentos, server, "--agent", str(agent))
+        assert server.requests[0].body["system"][0]["text"] == "You copy."
+        results = tool_results(server.requests[1])
+    assert ran.code == 0, ran.stderr
+    assert [event["error"] for event in ran.of("tool_result")] == [False, False, False, True, False, True]
+    assert "[exit code 0]" in results[2] and "[exit code 0]" not in results[4]
+    assert (library / "book").read_text() == "words"
+    assert sorted(path.name for path in notes.rglob("*")) == [".git", "copy", "shell"]
+
+
+def test_the_home_is_neither_granted_nor_a_workspace(agentos: Command) -> None:
     with ScriptedModel() as server:
         agentos.environment |= server.environment()
         done = agentos("run", "x", "--model", "claude-sonnet-4-5", "--workspace", str(agentos.home))
     assert done.returncode == 2 and "lie in one another" in done.stderr
+    agent = agentos.cwd / "thief.toml"
+    agent.write_text(f'[grants]\nread = ["{agentos.home}/run"]\n')
+    done = agentos("run", "x", "--model", "claude-sonnet-4-5", "--agent", str(agent))
+    assert done.returncode == 2 and "not to be granted" in done.stderr

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from agentos.settings import Value
 
 
+NAME_BYTES = 100
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
     parser.add_argument("task", metavar="TASK", help="what to do, in words; `-` reads it from stdin")
@@ -98,7 +101,7 @@ def _spec(
         "max_tokens": agent.max_tokens,
     }
     return {
-        "name": name[:64],
+        "name": name.encode()[:NAME_BYTES].decode(errors="ignore"),
         "model": msgspec.to_builtins(model),
         "budget_micros": micros(budget, where="--budget" if arguments.budget else None),
         **agent.paths(),
@@ -146,7 +149,7 @@ def watch(
             return report(interruption, as_json=False)
         summary: dict[str, Any] = daemon.result
     if summary.get("detached"):
-        show({**summary, "event": "detached"})
+        show(summary if as_json else {**summary, "event": "detached"})
         return 0
     if summary.get("error"):
         report(from_dict(summary["error"]), as_json=False)

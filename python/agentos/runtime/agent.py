@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -44,9 +45,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def granted(spec: Spec) -> tuple[Path, ...]:
-    """The paths that an agent has beside its workspace."""
+    """The paths that an agent has beside its workspace. A repository's own data is only to be read."""
+    repositories = (f"{path}/.git" for path in spec.write if os.path.lexists(f"{path}/.git"))
     return (
-        *(Path(path=action_path(path), rights="read") for path in spec.read),
+        *(Path(path=action_path(path), rights="read") for path in (*spec.read, *repositories)),
         *(Path(path=action_path(path), rights="read_write") for path in spec.write),
     )
 

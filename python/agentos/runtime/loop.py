@@ -200,8 +200,10 @@ class Loop:
         try:
             text = await tool.perform(msgspec.structs.replace(place, shell=self._shell(ticket)))
             outcome = "ok"
-        except ToolFailure:
+        except (ToolFailure, OSError) as error:
             outcome = "error"
+            if isinstance(error, OSError):
+                raise ToolFailure(f"the system refused: {error.strerror}") from None
             raise
         finally:
             with trio.CancelScope(shield=True):

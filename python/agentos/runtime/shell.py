@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from agentos.drivers.confinement import LaunchSpec, Level, run
+from agentos.errors import UsageError
 from agentos.home import Home
 from agentos.kernel import Ticket
 from agentos.messages import AnyScope, Path
 from agentos.runtime.system import Submission
+from agentos.tools.failure import ToolFailure
 from agentos.tools.output import Tail
 from agentos.tools.tool import Shell, action_path
 
@@ -39,14 +41,17 @@ def shell_for(surroundings: Surroundings, ticket: Ticket) -> Shell:
         async def take(data: bytes) -> None:
             said.add(data)
 
-        ended = await run(
-            surroundings.launch(mandate, ["/bin/sh", "-c", command]),
-            home=surroundings.home,
-            ticket=f"t{ticket.id}",
-            output=take,
-            cancel=ticket.cancelled,
-            timeout=timeout,
-        )
+        try:
+            ended = await run(
+                surroundings.launch(mandate, ["/bin/sh", "-c", command]),
+                home=surroundings.home,
+                ticket=f"t{ticket.id}",
+                output=take,
+                cancel=ticket.cancelled,
+                timeout=timeout,
+            )
+        except UsageError as error:
+            raise ToolFailure(f"the command could not be confined: {error.message}") from None
         text = said.text()
         if text and not text.endswith("\n"):
             text += "\n"

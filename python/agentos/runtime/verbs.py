@@ -16,7 +16,7 @@ from agentos.runtime.pressure import Retry
 from agentos.runtime.shell import Surroundings, require_level
 from agentos.runtime.transcript import Entry, now, save
 from agentos.runtime.undo_verb import undo_run
-from agentos.runtime.workspace import check_workspace
+from agentos.runtime.workspace import check_granted, check_workspace
 from agentos.tools.names import quote, unquote
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ async def _begin(system: System, session: Session, request: RunRequest) -> Recor
     root = check_workspace(unquote(request.workspace), system.home)
     if not request.task.strip():
         raise UsageError("the task is empty")
+    for path in (*request.spec.read, *request.spec.write):
+        check_granted(path, system.home)
     request.spec.model.price()  # raises where it cannot be known
     if "shell" in request.spec.tools:
         await require_level(

@@ -30,8 +30,7 @@ def check_workspace(path: str, home: Home) -> str:
         raise UsageError(f"the workspace cannot be opened: {reason}", where=quote(path)) from None
     if not root.is_dir():
         raise UsageError("the workspace is not a folder", where=quote(path))
-    kept = home.root.resolve()
-    if root == kept or root in kept.parents or kept in root.parents:
+    if _overlaps(root, home):
         raise UsageError(
             "the workspace and the home of AgentOS lie in one another",
             where=quote(str(root)),
@@ -40,6 +39,17 @@ def check_workspace(path: str, home: Home) -> str:
     if len(str(root).encode("utf-8", "surrogateescape")) > LONGEST_PATH:
         raise UsageError(f"the workspace's path is longer than {LONGEST_PATH} bytes", where=quote(str(root)))
     return str(root)
+
+
+def check_granted(path: str, home: Home) -> None:
+    """Raises UsageError for a path that no agent may get: the home of AgentOS, what holds or lies in it."""
+    if _overlaps(Path(path), home):
+        raise UsageError("the home of AgentOS is not to be granted", where=quote(path))
+
+
+def _overlaps(path: Path, home: Home) -> bool:
+    kept = home.root.resolve()
+    return path == kept or path in kept.parents or kept in path.parents
 
 
 class Checkpoint:

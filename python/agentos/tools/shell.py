@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from agentos.messages import AnyScope, ExecAction, Path, Recovery
+from agentos.tools.failure import ToolFailure
 from agentos.tools.tool import Place, action_path
 
 SHOWN = 120  # bytes of a command line that go into the kernel's records
@@ -33,6 +34,8 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ]
 
     def action(self, place: Place) -> ExecAction:
+        if "\0" in self.command:
+            raise ToolFailure("a command line cannot hold a NUL byte")
         line = self.command.encode("utf-8", "backslashreplace")
         shown = line[:SHOWN].decode("utf-8", "ignore")
         return ExecAction(command=shown, mandate=self.mandate(place))

@@ -45,7 +45,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Like `locate`, for writing. A repository's own data is refused: what stands there (hooks, settings)
         runs unconfined the next time its owner calls git."""
         located = self.locate(path)
-        if ".git" in located[len(self.root) :].split("/"):
+        inside = located.removeprefix(self.root.rstrip("/") + "/")
+        if ".git" in inside.split("/"):
             raise ToolFailure(f"{self.show(located)} belongs to git; use files of the working tree")
         return located
 
