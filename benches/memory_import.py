@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import resource
 import tempfile
 from pathlib import Path
 
-import chat_export
+import generate_export
 import msgspec
 from harness import Line, line, timed
 
@@ -46,10 +47,9 @@ class Conversation(msgspec.Struct):
 
 def lines(*, smoke: bool) -> list[Line]:
     """Megabytes of JSON a second; more is better."""
-    size = 1_000_000 if smoke else 40_000_000
     with tempfile.TemporaryDirectory(prefix="agentos-bench-") as folder:
         export = Path(folder) / "conversations.json"
-        chat_export.write(export, size)
+        generate_export.write(export, 1 if smoke else 100)
         megabytes = export.stat().st_size / 1e6
         serial = itertools.count()
 
@@ -63,5 +63,9 @@ def lines(*, smoke: bool) -> list[Line]:
                 lambda: msgspec.json.decode(export.read_bytes(), type=list[Conversation])
             )
 
-        found = line("memory import", "MB/s", [imported, decoded], 1 if smoke else 3)
+        imported()
+        # Before the floor runs: decoding holds the whole file.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        note = f"peak {peak:.0f} MB with the interpreter"
+        found = line("memory import", "MB/s", [imported, decoded], 1 if smoke else 3, note=note)
     return [found]

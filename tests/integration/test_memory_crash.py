@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benches.generate_export import write
 from tests.command import Command
 
 from agentos.kernel import Archive, ImportJob
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export that takes a few transactions to import."""
     path = tmp_path_factory.mktemp("export") / "conversations.json"
-    write(path, 130, seed=7)
+    generator = Path(__file__).parents[2] / "benches" / "generate_export.py"
+    subprocess.run([sys.executable, str(generator), "130", str(path), "--seed", "7"], check=True)
     return path
 
 
