@@ -169,6 +169,17 @@ def test_each_export_writes_what_may_leave(agentos: Command, tmp_path: Path) -> 
     assert (wrong.returncode, "claude, jsonl, markdown" in wrong.stderr) == (2, True)
 
 
+def test_a_pasted_answer_becomes_facts_and_goes_out_as_it_came(agentos: Command, tmp_path: Path) -> None:
+    block = (
+        "```\n## Instructions\n[2024-05-01] - Be brief.\n\n## Identity\n[unknown] - The user is Ada.\n```\n"
+    )
+    answer = tmp_path / "answer.txt"
+    answer.write_text(block)
+    assert "memory" in agentos("memory", "prompt", "chatgpt").stdout
+    assert _import(agentos, answer)["facts"] == {"new": 2, "quarantined": 0}
+    assert agentos("memory", "export", "--to", "claude").stdout == block
+
+
 def test_reading_verbs_need_no_archive(agentos: Command) -> None:
     assert agentos.json("memory", "search", "anything") == []
     assert agentos.json("memory", "list") == []

@@ -118,7 +118,12 @@ def end_of_import(summary: dict[str, Any], lacks: Sequence[str], home: Home) -> 
 
 
 def _name(source: str) -> str:
-    known = {"chatgpt": "ChatGPT", "claude": "Claude", "account": "An account without conversations"}
+    known = {
+        "chatgpt": "ChatGPT",
+        "claude": "Claude",
+        "account": "An account without conversations",
+        "paste": "Pasted memories",
+    }
     return " and ".join(known.get(part, part) for part in source.split("+"))
 
 

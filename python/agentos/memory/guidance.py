@@ -51,6 +51,12 @@ def lacks(summary: dict[str, Any]) -> list[str]:
 
 def next_commands(summary: dict[str, Any]) -> list[str]:
     """Three commands to go on with."""
+    if not summary["conversations"]["seen"] and "paste" in str(summary["source"]):
+        return [
+            "agentos memory list",
+            "agentos memory export --to claude -o memories.md",
+            "agentos memory import EXPORT.zip",
+        ]
     target = "agentos memory export --to claude -o memories.md"
     if not summary["facts"]["new"] and "chatgpt" in str(summary["source"]) and summary["written"]:
         target = "agentos memory prompt chatgpt"

@@ -21,6 +21,11 @@ pub(crate) trait Format: Sync {
     /// Whether an element with these keys is one of this format. Tight: two formats never agree on one.
     fn recognises(&self, keys: &Keys) -> bool;
 
+    /// Whether a whole file that is no JSON is one element of this format.
+    fn recognises_text(&self, _text: &str) -> bool {
+        false
+    }
+
     /// Reads one element. An error is the reason for the report, in a few words.
     fn record(&self, json: &str) -> Result<Record, String>;
 
@@ -55,6 +60,10 @@ impl Keys {
 pub(crate) fn recognise(json: &str) -> Option<&'static dyn Format> {
     let keys = Keys::of(json);
     FORMATS.iter().copied().find(|format| format.recognises(&keys))
+}
+
+pub(crate) fn recognise_text(text: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.recognises_text(text))
 }
 
 pub(crate) fn named(name: &str) -> Option<&'static dyn Format> {

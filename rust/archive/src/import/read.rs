@@ -1,5 +1,6 @@
 //! The reading thread: members to elements to records.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,8 @@ use crate::split::{Element, Splitter};
 use crate::store::files;
 use crate::store::write::{self, Incoming};
 
+/// A pasted text is a few pages, never megabytes.
+const LONGEST_TEXT: u64 = 4 << 20;
 /// Elements looked at before a file counts as no conversations at all.
 const PATIENCE: u32 = 16;
 
@@ -98,6 +101,19 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// A short text that is no JSON but an element as a whole.
+    fn plain_text(&self, member: &Member, name: &Arc<str>) -> Result<bool, Stop> {
+        if member.size > LONGEST_TEXT {
+            return Ok(false);
+        }
+        let mut bytes = Vec::new();
+        member.open()?.read_to_end(&mut bytes).map_err(Error::from)?;
+        let Ok(text) = String::from_utf8(bytes) else { return Ok(false) };
+        let Some(format) = formats::recognise_text(&text) else { return Ok(false) };
+        self.element(format, text, name, 0)?;
+        Ok(true)
+    }
+
     fn document(&self, member: &Member) -> Result<Found, Stop> {
         let name: Arc<str> = member.name.as_str().into();
         let mut splitter = Splitter::new(member.open()?, LARGEST);
@@ -110,6 +126,7 @@ impl Reading<'_> {
             let element = match splitter.next() {
                 Ok(Some(element)) => element,
                 Ok(None) => break,
+                Err(_) if format.is_none() && self.plain_text(member, &name)? => return Ok(Found::Ours),
                 Err(error) if format.is_none() => {
                     let looks = if strange.is_empty() { sniff::member(member) } else { looks };
                     return Ok(Found::Other { looks, error: Some(error) });
