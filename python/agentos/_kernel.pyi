@@ -2,6 +2,17 @@
 
 from typing import final
 
+__all__ = [
+    "Archive",
+    "ImportJob",
+    "Kernel",
+    "KernelReader",
+    "audit_entries",
+    "audit_verify",
+    "public_name",
+    "random_id",
+]
+
 @final
 class Kernel:
     def __new__(cls, path: str | None = None) -> Kernel: ...

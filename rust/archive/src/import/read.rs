@@ -275,7 +275,7 @@ fn is_damage(member: &Member, members: &[Member], looks: &str) -> bool {
     let base = member.base().to_lowercase();
     let named = ["conversations", "memories", "projects"].iter().any(|name| base.starts_with(name));
     let alone = members.len() == 1;
-    looks == sniff::BROKEN && (alone || named) || named && !alone
+    if alone { looks == sniff::BROKEN } else { named }
 }
 
 /// What to keep beside the conversations: all of a zip, but of a folder only what exports call their files,
