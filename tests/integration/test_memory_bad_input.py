@@ -40,9 +40,12 @@ def _bomb() -> bytes:
     return _member("conversations.json", b"[" + b" " * 64_000_000 + b"]")
 
 
-def _corrupt() -> bytes:
-    data = bytearray(_member("conversations.json", json.dumps([chat("a", ["x" * 5000])]).encode()))
-    data[len(data) // 3] ^= 0xFF
+def _corrupt(part: int = 8, of: int = 16) -> bytes:
+    """One byte of the member's compressed data changed, at `part / of` of its length."""
+    name = "conversations.json"
+    data = bytearray(_member(name, json.dumps([chat("a", ["x" * 5000])]).encode()))
+    start, end = 30 + len(name), data.index(b"PK\x01\x02")
+    data[start + (end - start) * part // of] ^= 0xFF
     return bytes(data)
 
 
@@ -83,6 +86,16 @@ def test_bad_input_is_refused_with_its_place(agentos: Command, tmp_path: Path, c
     assert agentos.json("memory", "stats")["conversations"] == 0
     left = [path for path in (agentos.home / "archive").rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {"archive.db", "archive.db-wal", "archive.db-shm", "lock"}
+
+
+def test_a_zip_with_one_wrong_byte_is_bad_input_wherever_it_is(agentos: Command, tmp_path: Path) -> None:
+    # What the decompressor makes of it differs: broken, too long, too short, or other text altogether.
+    for part in range(16):
+        path = tmp_path / f"{part}.zip"
+        path.write_bytes(_corrupt(part))
+        done = agentos("memory", "import", str(path))
+        assert done.returncode == 2, (part, done.stderr)
+    assert agentos.json("memory", "imports") == []
 
 
 def test_a_bad_export_takes_nothing_from_what_is_there(agentos: Command, tmp_path: Path) -> None:

@@ -103,8 +103,11 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+/// Readers put a failure of ours inside the I/O error when they know better what is wrong: that one counts.
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Store(Trouble::new(format!("reading or writing failed: {error}")))
+        error
+            .downcast::<Self>()
+            .unwrap_or_else(|error| Self::Store(Trouble::new(format!("reading or writing failed: {error}"))))
     }
 }

@@ -160,7 +160,7 @@ fn spill(mut from: Box<dyn Read + Send>, temporary: &Path) -> Result<Window, Err
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.downcast::<Error>().unwrap_or_else(Error::from)),
+            Err(error) => return Err(error.into()),
         };
         file.write_all(buffer.get(..count).unwrap_or_default())?;
     }

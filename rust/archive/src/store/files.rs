@@ -29,7 +29,7 @@ pub(crate) fn keep(folder: &Path, mut from: Box<dyn Read + Send>) -> Result<([u8
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.downcast::<Error>().unwrap_or_else(Error::from)),
+            Err(error) => return Err(error.into()),
         };
         let part = buffer.get(..count).unwrap_or_default();
         hasher.update(part);
