@@ -56,6 +56,11 @@ class Home:
         return self.root / "run"
 
     @property
+    def policy(self) -> Path:
+        """The rules of the gate, as the person wrote them."""
+        return self.root / "policy.toml"
+
+    @property
     def lock(self) -> Path:
         """Held by the daemon; holds its process id."""
         return self.root / "lock"

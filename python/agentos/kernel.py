@@ -22,6 +22,7 @@ from agentos._kernel import Archive as Archive
 from agentos._kernel import ImportJob as ImportJob
 from agentos.errors import BudgetExceeded, Denied, InternalError
 from agentos.messages import (
+    AnswerCall,
     AnyAction,
     AnyDecision,
     AnyEvent,
@@ -42,9 +43,11 @@ from agentos.messages import (
     ExitCall,
     ExitStatus,
     ExtendCall,
+    Finding,
     Go,
     Grant,
     GroupSpec,
+    Labels,
     LaneCall,
     Limit,
     Outcome,
@@ -52,11 +55,14 @@ from agentos.messages import (
     ProcessView,
     ProgressCall,
     PutCall,
+    Question,
     Recovery,
     Refusal,
     RefusedReply,
     RequestCall,
     RequestId,
+    Rule,
+    RulesCall,
     Scope,
     SignalCall,
     SignalName,
@@ -75,6 +81,9 @@ _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
 _EVENT: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _PROCESSES = msgspec.json.Decoder(list[ProcessView])
+_QUESTIONS = msgspec.json.Decoder(list[Question])
+_RULES = msgspec.json.Decoder(list[Rule])
+_FINDINGS = msgspec.json.Decoder(list[Finding])
 
 
 def refused(refusal: Refusal) -> Denied | BudgetExceeded:
@@ -103,6 +112,26 @@ class ReadOnlyKernel:
     def processes(self) -> list[ProcessView]:
         """Every process that the table holds."""
         return _PROCESSES.decode(self._native.processes())
+
+    def questions(self) -> list[Question]:
+        """The requests that wait for a person, the oldest first."""
+        return _QUESTIONS.decode(self._native.questions())
+
+    def rules(self) -> list[Rule]:
+        """The rules in force, without their examples."""
+        return _RULES.decode(self._native.rules())
+
+    def explain(
+        self,
+        pid: Pid,
+        action: AnyAction,
+        *,
+        estimate: Cost = Cost(),  # noqa: B008 — immutable
+        lane: str | None = None,
+    ) -> list[Finding]:
+        """What every stage of the pipeline says to `action` by `pid` now; the strictest decides."""
+        supposed = {"pid": pid, "action": action, "estimate": estimate, "lane": lane}
+        return _FINDINGS.decode(self._native.explain(_ENCODER.encode(supposed)))
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """All records of `kind` by id."""
@@ -217,12 +246,16 @@ class Kernel(ReadOnlyKernel):
         recovery: Recovery = "repeatable",
         deadline_us: int | None = None,
         client: bool = False,
+        digest: str | None = None,
+        unattended: bool = False,
     ) -> Ticket:
         """Asks to perform `action`; returns the ticket once the decision is *go*.
 
-        Waits while the decision is *wait*; a cancelled wait withdraws the request. Raises Denied or
-        BudgetExceeded. `estimate` is reserved up the tree until the ticket is completed. With a `lane` it is
-        new work, which also waits while little disk is left.
+        Waits while the decision is *wait*, and while a person is asked (never when `unattended`: then that
+        is a denial); a cancelled wait withdraws the request. `digest` is the SHA-256 (hex) of arguments that
+        the action does not hold: a person's yes is bound to it. Raises Denied or BudgetExceeded. `estimate`
+        is reserved up the tree until the ticket is completed. With a `lane` it is new work, which also waits
+        while little disk is left.
         """
         import trio
 
@@ -238,19 +271,19 @@ class Kernel(ReadOnlyKernel):
             recovery=recovery,
             deadline_us=deadline_us,
             client=client,
+            digest=digest,
+            unattended=unattended,
         )
         reply = self._call(call)
         if isinstance(reply, RefusedReply):
             raise refused(reply.refusal)
         assert isinstance(reply, DecidedReply)
         decision = reply.decision
-        if isinstance(decision, Wait):
+        if isinstance(decision, Wait | Ask):
             decision = await self._decided(decision.request)
         if isinstance(decision, Deny):
             await self.wait_durable()
             raise refused(decision.refusal)
-        if isinstance(decision, Ask):
-            raise Denied(decision.refusal.message, stage=decision.refusal.stage, name=decision.refusal.name)
         assert isinstance(decision, Go)
         ticket = self._tickets.get(decision.ticket)
         if ticket is None:
@@ -270,22 +303,44 @@ class Kernel(ReadOnlyKernel):
         budget: Limit = Limit(),  # noqa: B008 — immutable
         group: GroupSpec | None = None,
         lane: str | None = None,
+        isolated: bool = False,
     ) -> Child:
         """Starts a child process with the meet of `grants` and what `parent` holds.
 
-        With `lane` it waits for a place in its parent's group, and holds it until its exit.
+        `isolated` says that the parent reads nothing of what it produces. With `lane` it waits for a place in
+        its parent's group, and holds it until its exit.
         """
         wanted = [grant if isinstance(grant, Grant) else Grant(scope=grant) for grant in grants]
-        spec = ChildSpec(name=name, grants=wanted, budget=budget, group=group)
+        spec = ChildSpec(name=name, grants=wanted, budget=budget, group=group, isolated=isolated)
         ticket = await self.request(parent, SpawnAction(child=spec), key=key, lane=lane)
         assert ticket.child is not None
         return Child(ticket.child, ticket.id)
 
-    async def complete(self, ticket: Ticket | TicketId, outcome: Outcome, cost: Cost = Cost()) -> None:  # noqa: B008
-        """Reports that the effect is over; durable when it returns. A repeat changes nothing."""
+    async def complete(
+        self,
+        ticket: Ticket | TicketId,
+        outcome: Outcome,
+        cost: Cost = Cost(),  # noqa: B008 — immutable
+        labels: Labels = Labels(),  # noqa: B008 — immutable
+    ) -> None:
+        """Reports that the effect is over; durable when it returns. A repeat changes nothing.
+
+        `labels` are those of what was read by it; the kernel adds what the action itself implies.
+        """
         number = ticket.id if isinstance(ticket, Ticket) else ticket
-        self._done(self._call(CompleteCall(ticket=number, outcome=outcome, cost=cost)))
+        self._done(self._call(CompleteCall(ticket=number, outcome=outcome, cost=cost, labels=labels)))
         self._tickets.pop(number, None)
+        await self.wait_durable()
+
+    async def answer(self, request: RequestId, *, approve: bool, standing: bool = False) -> None:
+        """A person's answer to a question. Raises Denied where it is none (any more)."""
+        self._done(self._call(AnswerCall(request=request, approve=approve, standing=standing)))
+        await self.wait_durable()
+
+    async def set_rules(self, rules: Sequence[Rule], digest: str) -> None:
+        """Puts `rules` in force in place of all others; `digest` names the set. Raises Denied, and changes
+        nothing, where a rule is wrong in itself or unlike its examples."""
+        self._done(self._call(RulesCall(rules=list(rules), digest=digest)))
         await self.wait_durable()
 
     async def progress(self, ticket: Ticket | TicketId, cost: Cost) -> None:

@@ -45,6 +45,17 @@ class Limit(Struct, omit_defaults=True, frozen=True):
     turns: int | None = None
 
 
+Secrecy = Literal["public", "private", "secret"]
+Integrity = Literal["trusted", "untrusted"]
+
+
+class Labels(Struct, omit_defaults=True, frozen=True):
+    """What a process has touched: how far it may travel, and who may have written it."""
+
+    secrecy: Secrecy = "public"
+    integrity: Integrity = "trusted"
+
+
 # --- scopes -----------------------------------------------------------------------------------------------
 
 Pattern = Literal["any"] | dict[str, str]
@@ -126,7 +137,36 @@ class Publish(Scope, tag="publish", frozen=True):
     reference: str
 
 
-AnyScope = Everything | Path | Host | Model | Tool | Exec | Spawn | Secret | Mailbox | Memory | Publish
+class Process(Scope, tag="process", frozen=True):
+    """Signal processes by name, besides one's own descendants."""
+
+    name: Pattern
+
+
+class Endorse(Scope, tag="endorse", frozen=True):
+    """Vouch for untrusted data that one has read."""
+
+
+class Declassify(Scope, tag="declassify", frozen=True):
+    """Let data out that one has read as private or secret."""
+
+
+AnyScope = (
+    Everything
+    | Path
+    | Host
+    | Model
+    | Tool
+    | Exec
+    | Spawn
+    | Secret
+    | Mailbox
+    | Memory
+    | Publish
+    | Process
+    | Endorse
+    | Declassify
+)
 
 
 class Grant(Struct, omit_defaults=True, frozen=True):
@@ -154,6 +194,8 @@ class ChildSpec(Struct, frozen=True):
     grants: list[Grant] = []
     budget: Limit = Limit()
     group: GroupSpec | None = None
+    isolated: bool = False
+    """Its parent reads nothing of what it produces: labels do not flow back."""
 
 
 class Action(Struct, tag_field="type", frozen=True):
@@ -237,6 +279,14 @@ class CallAction(Action, tag="call", frozen=True):
     tool: str
 
 
+class EndorseAction(Action, tag="endorse", frozen=True):
+    """Take the mark of untrusted data off the process."""
+
+
+class DeclassifyAction(Action, tag="declassify", frozen=True):
+    """Take the mark of private and secret data off the process."""
+
+
 AnyAction = (
     ModelAction
     | ExecAction
@@ -250,7 +300,49 @@ AnyAction = (
     | RecallAction
     | PublishAction
     | CallAction
+    | EndorseAction
+    | DeclassifyAction
 )
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+class Matcher(Struct, frozen=True, omit_defaults=True):
+    """Which actions a rule speaks of; an empty list is "whatever it is". See `docs/policy.md`."""
+
+    action: list[str] = []
+    process: list[str] = []
+    path: list[str] = []
+    host: list[str] = []
+    port: list[int] = []
+    name: list[str] = []
+    reference: list[str] = []
+    secrecy: Secrecy | None = None
+    integrity: Integrity | None = None
+
+
+class Example(Struct, frozen=True, omit_defaults=True):
+    """A situation that a rule must catch, or must spare."""
+
+    action: AnyAction
+    process: str = ""
+    labels: Labels = Labels()
+    history: list[AnyAction] = []
+
+
+class Rule(Struct, frozen=True, omit_defaults=True):
+    """Denies or asks for what `when` matches and `except` does not, once the process has done `after`."""
+
+    name: str
+    effect: Literal["deny", "ask"]
+    reason: str
+    when: Matcher = Matcher()
+    unless: list[Matcher] = msgspec.field(name="except", default_factory=list)
+    after: list[Matcher] = []
+    until: Matcher | None = None
+    catches: list[Example] = []
+    spares: list[Example] = []
+
 
 # --- calls, replies, events -------------------------------------------------------------------------------
 
@@ -283,6 +375,23 @@ class RequestCall(Call, tag="request", frozen=True):
     lane: str | None = None
     deadline_us: int | None = None
     client: bool = False
+    digest: str | None = None
+    unattended: bool = False
+
+
+class AnswerCall(Call, tag="answer", frozen=True):
+    """A person's answer to a question; `standing` is for the same action by the same process from now on."""
+
+    request: RequestId
+    approve: bool
+    standing: bool = False
+
+
+class RulesCall(Call, tag="rules", frozen=True):
+    """The rules in force from now on."""
+
+    rules: list[Rule]
+    digest: str
 
 
 class WithdrawCall(Call, tag="withdraw", frozen=True):
@@ -317,6 +426,7 @@ class CompleteCall(Call, tag="complete", frozen=True):
     ticket: TicketId
     outcome: Outcome
     cost: Cost = Cost()
+    labels: Labels = Labels()
 
 
 class ExitCall(Call, tag="exit", frozen=True):
@@ -450,6 +560,14 @@ class DecidedEvent(Event, tag="decided", frozen=True):
     decision: AnyDecision
 
 
+class AskedEvent(Event, tag="asked", frozen=True):
+    """A person is asked about a request."""
+
+    pid: Pid
+    request: RequestId
+    refusal: Refusal
+
+
 class CancelEvent(Event, tag="cancel", frozen=True):
     """Stop performing this effect and complete it."""
 
@@ -483,7 +601,7 @@ class ResumeEvent(Event, tag="resume", frozen=True):
     pid: Pid
 
 
-AnyEvent = DecidedEvent | CancelEvent | StateEvent | SuspendEvent | ResumeEvent
+AnyEvent = DecidedEvent | AskedEvent | CancelEvent | StateEvent | SuspendEvent | ResumeEvent
 
 
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
@@ -501,3 +619,26 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     budget: Limit
     group: Pid | None
     tickets: int
+    labels: Labels = Labels()
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a person must decide, until `deadline_us` (UTC microseconds)."""
+
+    request: RequestId
+    pid: Pid
+    process: str
+    action: AnyAction
+    digest: str | None
+    why: Refusal
+    deadline_us: int | None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one stage says to a request (`go`, `wait`, `ask` or `deny`), and what would change that."""
+
+    stage: str
+    decision: Literal["go", "wait", "ask", "deny"]
+    name: str
+    message: str
+    change: str | None

@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         # The strongest that there is.
         "level": "strict" if level == "auto" else level,
         "detach": arguments.detach,
+        "unattended": not (arguments.detach or sys.stdin.isatty()),
     }
     # The key makes a repeat the same run: another daemon goes on with it.
     return watch(
@@ -114,7 +115,7 @@ def resume(home: Home, pid: str, *, as_json: bool) -> int:
     from agentos.daemon.client import read
 
     shown = read("run.show", {"pid": pid}, home)
-    params = {"pid": shown["agent"]}
+    params = {"pid": shown["agent"], "unattended": not sys.stdin.isatty()}
     urls = {shown["model"].partition("/")[0]: shown["url"]}
     return watch(home, urls, "run.resume", params, lambda first: ("run.resume", params), as_json=as_json)
 

@@ -91,6 +91,10 @@ class _People:
     def _retry(self, event: Event) -> None:
         self._say(f"… {event['reason']}; trying again in {event['seconds']:g} s")
 
+    def _asked(self, event: Event) -> None:
+        self._say(f"? {event['why']} ({event['rule']})")
+        self._say(f"  it waits for: agentos approve {event['id']}  |  agentos deny {event['id']}")
+
     def _warning(self, event: Event) -> None:
         self._say(f"! {event['text']}")
 

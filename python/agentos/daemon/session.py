@@ -12,6 +12,7 @@ import trio
 
 from agentos import __version__
 from agentos.daemon import verbs
+from agentos.daemon.gate_verbs import enforce
 from agentos.daemon.protocol import LINE_BYTES, PROTOCOL, Request, Response, decode_request, encode
 from agentos.errors import AgentOSError, InternalError, Interrupted, MissingMechanism, UsageError, to_dict
 from agentos.kernel import Child
@@ -128,6 +129,8 @@ class ClientSession:
             self._child = await self._system.kernel.spawn(
                 self._system.kernel.root, "person", key=f"session {self.id}", grants=[Everything()]
             )
+        if verb in verbs.STARTING:
+            await enforce(self._system)
         return await verbs.acting(verb)(self._system, emitter, params)
 
     async def pass_channel(self, channel: socket.socket) -> None:

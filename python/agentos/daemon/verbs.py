@@ -14,13 +14,18 @@ _PROVIDERS = {
     "batch": "agentos.batch.verbs",
     "exec": "agentos.runtime.exec_verbs",
     "memory": "agentos.memory.verbs",
+    "policy": "agentos.daemon.gate_verbs",
     "process": "agentos.daemon.process_verbs",
+    "question": "agentos.daemon.gate_verbs",
     "session": "agentos.daemon.session_verbs",
 }
 _DEFAULT = "agentos.runtime.verbs"
 
 RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs")
 """Modules whose `recover(system)` a new daemon awaits before it listens."""
+
+STARTING = frozenset({"run", "run.resume", "batch.run", "batch.resume", "batch.retry", "exec.open"})
+"""Verbs that start work: only under the policy as it stands, and not at all under one that is wrong."""
 
 
 def _provider(verb: str) -> Any:

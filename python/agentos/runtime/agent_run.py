@@ -15,12 +15,15 @@ from agentos.kernel import Kernel, ReadOnlyKernel
 from agentos.messages import (
     AnyEvent,
     AnyScope,
+    AskedEvent,
     Exec,
     ExitStatus,
     Limit,
     Model,
     Path,
     Pid,
+    Refusal,
+    RequestId,
     StateEvent,
     exactly,
 )
@@ -53,7 +56,14 @@ class AgentRun:
     """One agent, from its start or resumption to its next end."""
 
     def __init__(
-        self, system: System, record: Record, spec: Spec, submission: Submission, retry: Retry
+        self,
+        system: System,
+        record: Record,
+        spec: Spec,
+        submission: Submission,
+        retry: Retry,
+        *,
+        unattended: bool = False,
     ) -> None:
         self.record = record
         self.feed = Feed()
@@ -64,6 +74,7 @@ class AgentRun:
         self._spec = spec
         self._submission = submission
         self._retry = retry
+        self._unattended = unattended
         self._closed = trio.CancelScope()
         self._exited_as: ExitStatus | None = None
 
@@ -90,7 +101,9 @@ class AgentRun:
         watchers = self._system.kernel.watchers
 
         def watch(event: AnyEvent) -> None:
-            if isinstance(event, StateEvent) and event.pid == pid:
+            if isinstance(event, AskedEvent) and event.pid == pid:
+                self.feed.send(asked(self._system.kernel, event.request, event.refusal))
+            elif isinstance(event, StateEvent) and event.pid == pid:
                 self._exited_as = event.state.status
                 self._closed.cancel()
 
@@ -188,6 +201,7 @@ class AgentRun:
             caller,
             shell=lambda ticket: shell_for(surroundings, ticket),
             before_writing=Checkpoint(system.kernel, system.home, pid, self.record).ensure,
+            unattended=self._unattended,
         )
 
         return await loop.run()
@@ -243,6 +257,12 @@ def summary(kernel: ReadOnlyKernel, record: Record) -> Event:
         "turns": record.turns,
         "error": record.error,
     }
+
+
+def asked(kernel: ReadOnlyKernel, request: RequestId, why: Refusal) -> Event:
+    """The event that tells of a question to a person."""
+    question = kernel.name("q", request)
+    return {"event": "asked", "id": question, "stage": why.stage, "rule": why.name, "why": why.message}
 
 
 def live() -> dict[str, AgentRun]:

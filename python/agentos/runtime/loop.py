@@ -7,6 +7,7 @@ that the model reads, never an exception that ends the run, unless it is the bud
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -56,6 +57,8 @@ class Loop:
         caller: Caller,
         shell: Callable[[Ticket], Shell],
         before_writing: Callable[[], Awaitable[tuple[str, ...]]],
+        *,
+        unattended: bool = False,
     ) -> None:
         self._kernel = kernel
         self._pid = pid
@@ -65,6 +68,7 @@ class Loop:
         self._caller = caller
         self._shell = shell
         self._before_writing = before_writing
+        self._unattended = unattended
         self._emit = caller.emit
         self._place = Place(root=record.root, granted=granted(spec))
         self._calls = 0
@@ -193,7 +197,12 @@ class Loop:
             place = msgspec.structs.replace(place, guarded=await self._before_writing())
         action = tool.action(place)
         ticket = await self._kernel.request(
-            self._pid, action, key=f"tool {self._record.turns}.{self._calls}", recovery=tool.RECOVERY
+            self._pid,
+            action,
+            key=f"tool {self._record.turns}.{self._calls}",
+            recovery=tool.RECOVERY,
+            digest=digest(tool),
+            unattended=self._unattended,
         )
         started = trio.current_time()
         outcome: Outcome = "cancelled"
@@ -210,6 +219,12 @@ class Loop:
                 wall_us = int((trio.current_time() - started) * 1e6)
                 await self._kernel.complete(ticket, outcome, Cost(wall_us=wall_us))
         return text
+
+
+def digest(tool: Tool) -> str:
+    """SHA-256 (hex) of a call's exact arguments: a person's yes is for these and no others."""
+    arguments = msgspec.json.encode([type(tool).__name__, tool], order="sorted")
+    return hashlib.sha256(arguments).hexdigest()
 
 
 def specifications(names: tuple[str, ...]) -> list[ToolSpec]:

@@ -10,7 +10,7 @@ import trio
 from agentos.errors import UsageError
 from agentos.models.conversation import said
 from agentos.runtime.agent import Level, Record, Spec
-from agentos.runtime.agent_run import AgentRun, live, load_spec, summary
+from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
 from agentos.runtime.log import find_agent, lines
 from agentos.runtime.pressure import Retry
 from agentos.runtime.shell import Surroundings, require_level
@@ -36,6 +36,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     level: Level = "strict"
     detach: bool = False
     retry: Retry = Retry()
+    unattended: bool = False
+    """Nobody can be asked: what would need a person is denied."""
 
 
 class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +46,7 @@ class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     pid: str
     detach: bool = False
     retry: Retry = Retry()
+    unattended: bool = False
 
 
 def _checked(params: dict[str, Any], kind: type[Asked]) -> Asked:
@@ -58,7 +61,7 @@ async def _run(system: System, session: Session, params: dict[str, Any]) -> dict
     record = _started(system, request.key)
     if record is None:
         record = await _begin(system, session, request)
-    return await _go_on(system, session, record, detach=request.detach, retry=request.retry)
+    return await _go_on(system, session, record, request)
 
 
 def _started(system: System, key: str) -> Record | None:
@@ -105,11 +108,11 @@ async def _resume(system: System, session: Session, params: dict[str, Any]) -> d
     record = find_agent(system.kernel, request.pid)
     if record.state == "done":
         raise UsageError(f"the run `{request.pid}` is done", hint="start another with `agentos run`")
-    return await _go_on(system, session, record, detach=request.detach, retry=request.retry)
+    return await _go_on(system, session, record, request)
 
 
 async def _go_on(
-    system: System, session: Session, record: Record, *, detach: bool, retry: Retry
+    system: System, session: Session, record: Record, request: RunRequest | ResumeRequest
 ) -> dict[str, Any]:
     """Attaches `session` to the agent's run, which is started where it does not run."""
     run = live().get(record.id)
@@ -118,19 +121,21 @@ async def _go_on(
             return summary(system.kernel, record)
         check_workspace(record.root, system.home)
         spec = load_spec(system.kernel, record)
-        run = live()[record.id] = AgentRun(system, record, spec, session.submission, retry)
+        run = live()[record.id] = AgentRun(
+            system, record, spec, session.submission, request.retry, unattended=request.unattended
+        )
     run.sessions.append(session.id)
     try:
         with run.feed.watch() as events:
-            work = system.start(record.id, run.work, detached=detach)
-            if detach:
+            work = system.start(record.id, run.work, detached=request.detach)
+            if request.detach:
                 return await _detached(system, session, run, events)
             async with system.attach(work):
                 async for event in events:
                     session.hint = f"go on with: agentos resume {event.get('pid', record.id)}"
                     await session.emit(event)
     finally:
-        if not detach:
+        if not request.detach:
             run.sessions.remove(session.id)
     return run.summary
 
@@ -159,6 +164,9 @@ async def _follow(system: System, session: Session, params: dict[str, Any]) -> d
         # The transcript as it is at the moment of subscribing: nothing is missed, nothing comes twice.
         for event in list(lines(system.kernel, run.record)):
             await session.emit(event)
+        for question in system.kernel.questions():
+            if question.pid in run.record.pids:
+                await session.emit(asked(system.kernel, question.request, question.why))
         async for event in events:
             await session.emit(event)
     return run.summary

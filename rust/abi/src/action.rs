@@ -55,10 +55,55 @@ pub enum Action {
     Call {
         tool: String,
     },
+    /// Take the mark of untrusted data off the process: somebody vouches for what it has read.
+    Endorse,
+    /// Take the mark of secret data off the process: somebody says that what it holds may go out.
+    Declassify,
+}
+
+impl Action {
+    /// Its `type` tag.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Model { .. } => "model",
+            Self::Exec { .. } => "exec",
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Connect { .. } => "connect",
+            Self::Send { .. } => "send",
+            Self::Spawn { .. } => "spawn",
+            Self::UseSecret { .. } => "use_secret",
+            Self::Remember { .. } => "remember",
+            Self::Recall { .. } => "recall",
+            Self::Publish { .. } => "publish",
+            Self::Call { .. } => "call",
+            Self::Endorse => "endorse",
+            Self::Declassify => "declassify",
+        }
+    }
+
+    /// All kinds, for messages and checks.
+    pub const KINDS: [&str; 14] = [
+        "model",
+        "exec",
+        "read",
+        "write",
+        "connect",
+        "send",
+        "spawn",
+        "use_secret",
+        "remember",
+        "recall",
+        "publish",
+        "call",
+        "endorse",
+        "declassify",
+    ];
 }
 
 /// What a child process starts with. Its capabilities are `parent ⊓ grants`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChildSpec {
     pub name: String,
@@ -70,6 +115,9 @@ pub struct ChildSpec {
     /// Scheduling group of its own, with how many of the group's children may run at once (0: no limit).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSpec>,
+    /// Its parent reads nothing of what it produces (a person does, or a check): labels do not flow back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
 }
 
 /// A scheduling group: its share against its siblings and its own concurrency.

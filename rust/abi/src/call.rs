@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Outcome, Pid, Recovery, RequestId, Signal, TicketId,
+    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Outcome, Pid, Recovery, RequestId, Rule, Signal,
+    TicketId,
 };
 
 /// Everything that can be asked of the kernel. `Request` is the one door to the world; the others say
@@ -32,9 +33,25 @@ pub enum Call {
         /// Performed by a client rather than by the daemon: survives the daemon for its holder's return.
         #[serde(default)]
         client: bool,
+        /// SHA-256 (hex) of the exact arguments, where the action does not hold them all: what a person
+        /// approves is bound to it.
+        #[serde(default)]
+        digest: Option<String>,
+        /// Nobody can be asked: what would need a person is denied.
+        #[serde(default)]
+        unattended: bool,
     },
     /// Withdraw a request that waits.
     Withdraw { request: RequestId },
+    /// A person's answer to a question. With `standing`, the same process is not asked the same again.
+    Answer {
+        request: RequestId,
+        approve: bool,
+        #[serde(default)]
+        standing: bool,
+    },
+    /// The rules in force from now on; refused whole where an example of one of them does not hold.
+    Rules { rules: Vec<Rule>, digest: String },
     /// Report the cost so far; never beyond the reservation.
     Progress { ticket: TicketId, cost: Cost },
     /// Reserve more, on top of what is reserved.
@@ -47,10 +64,13 @@ pub enum Call {
         outcome: Outcome,
         #[serde(default)]
         cost: Cost,
+        /// What was read by it: joined into the process's.
+        #[serde(default)]
+        labels: Labels,
     },
     /// A process says that it has ended; completes its spawn ticket.
     Exit { pid: Pid, status: ExitStatus },
-    /// `by` must be an ancestor of `pid`.
+    /// `by` must be an ancestor of `pid`, or hold a capability for its name.
     Signal { by: Pid, pid: Pid, signal: Signal },
     /// Hand a child an attenuated copy of a capability: `capability ⊓ grant`.
     Derive { pid: Pid, capability: CapabilityId, to: Pid, grant: Grant },
@@ -131,6 +151,17 @@ pub enum Reply {
     },
 }
 
+/// What one stage of the pipeline says to a request, and what would change that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub stage: Stage,
+    /// `go`, `wait`, `ask` or `deny`.
+    pub decision: String,
+    pub name: String,
+    pub message: String,
+    pub change: Option<String>,
+}
+
 /// What happens later, to whom it concerns. Released only once its entry is durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -140,6 +171,12 @@ pub enum Event {
         pid: Pid,
         request: RequestId,
         decision: Decision,
+    },
+    /// A person is asked.
+    Asked {
+        pid: Pid,
+        request: RequestId,
+        refusal: Refusal,
     },
     /// Stop performing this effect and complete it.
     Cancel {

@@ -46,6 +46,12 @@ pub enum Scope {
     Memory { space: Pattern, rights: Rights },
     /// Refs of a repository (its git common folder) at or below a full ref name, `refs/heads/agentos/b-1`.
     Publish { repository: Pattern, reference: String },
+    /// Signal processes by name, besides one's own descendants.
+    Process { name: Pattern },
+    /// Vouch for untrusted data that one has read.
+    Endorse,
+    /// Let data out that one has read as private or secret.
+    Declassify,
 }
 
 /// A scope handed out, with its bounds in time and number.

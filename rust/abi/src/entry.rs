@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Outcome, Pid, Recovery, RequestId, Signal, TicketId,
+    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Recovery, Refusal, RequestId,
+    Rule, Signal, TicketId,
 };
 
 /// One line of the journal.
@@ -38,6 +39,33 @@ pub enum Fact {
         recovery: Recovery,
         deadline_us: Option<u64>,
         client: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        /// Why a person is asked first; `deadline_us` is then by when they must have answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<Refusal>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unattended: bool,
+    },
+    /// A request left its queue because a person has to be asked about it now.
+    Asked {
+        request: RequestId,
+        question: Refusal,
+        deadline_us: u64,
+    },
+    /// A person approved a request; it now waits for its turn.
+    Approved {
+        request: RequestId,
+        standing: bool,
+    },
+    /// The rules are replaced: this many follow.
+    Rules {
+        digest: String,
+        count: u32,
+    },
+    /// One rule of the set, its examples left out.
+    Rule {
+        rule: Rule,
     },
     /// A ticket was issued and its reservation made up the tree; from the queue when `request` is given.
     Go {
@@ -56,6 +84,9 @@ pub enum Fact {
         /// The process that a spawn brought to life.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         child: Option<Born>,
+        /// What it moves in the history rules.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
     },
     /// A request was refused: at once, or while it waited.
     Denied {
@@ -90,6 +121,8 @@ pub enum Fact {
         ticket: TicketId,
         outcome: Outcome,
         cost: Cost,
+        #[serde(default, skip_serializing_if = "Labels::is_bottom")]
+        labels: Labels,
     },
     /// Suspended or resumed.
     Signalled {

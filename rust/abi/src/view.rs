@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, Limit, Pid, State};
+use crate::{Action, Cost, Labels, Limit, Pid, Refusal, RequestId, State};
 
 /// One process, as `ps` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,4 +22,19 @@ pub struct ProcessView {
     /// The process that heads its scheduling group.
     pub group: Option<Pid>,
     pub tickets: u32,
+    pub labels: Labels,
+}
+
+/// A request that a person must decide, as `inbox` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    pub request: RequestId,
+    pub pid: Pid,
+    /// The name of the process that asks.
+    pub process: String,
+    pub action: Action,
+    pub digest: Option<String>,
+    pub why: Refusal,
+    /// UTC microseconds after which it is denied.
+    pub deadline_us: Option<u64>,
 }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::Error;
-use crate::reader::{process_rows, records};
+use crate::reader::{explain, process_rows, questions, records, rules};
 use crate::wake::Wake;
 
 /// What changes together: the state, the number of its last entry, and what waits to be released.
@@ -159,6 +159,18 @@ impl Kernel {
     fn processes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let rows = process_rows(self.core()?.kernel.state())?;
         Ok(PyBytes::new(py, &rows))
+    }
+
+    fn questions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &questions(self.core()?.kernel.state())?))
+    }
+
+    fn rules<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &rules(self.core()?.kernel.state())?))
+    }
+
+    fn explain<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &explain(self.core()?.kernel.state(), message)?))
     }
 
     fn records(&self, kind: &str) -> PyResult<Vec<(String, String)>> {

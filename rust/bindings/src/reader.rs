@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agentos_abi::Entry;
+use agentos_abi::{Action, Cost, Entry, Pid};
 use agentos_journal::Reader;
 use agentos_kernel::State;
 use pyo3::prelude::*;
@@ -29,6 +29,36 @@ pub(crate) fn records(state: &State, kind: &str) -> Vec<(String, String)> {
     records.map(|(id, body)| (id.clone(), body.clone())).collect()
 }
 
+/// The requests that wait for a person, as JSON.
+pub(crate) fn questions(state: &State) -> Result<Vec<u8>, Error> {
+    let rows: Vec<_> = state.questions().collect();
+    serde_json::to_vec(&rows).map_err(Error::Message)
+}
+
+/// The rules in force, as JSON.
+pub(crate) fn rules(state: &State) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(state.rules()).map_err(Error::Message)
+}
+
+/// What is explained: a request that nobody makes.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Supposed {
+    pid: Pid,
+    action: Action,
+    #[serde(default)]
+    estimate: Cost,
+    #[serde(default)]
+    lane: Option<String>,
+}
+
+/// What each stage says to a supposed request, as JSON.
+pub(crate) fn explain(state: &State, message: &[u8]) -> Result<Vec<u8>, Error> {
+    let supposed: Supposed = serde_json::from_slice(message).map_err(Error::Message)?;
+    let found = state.explain(supposed.pid, &supposed.action, supposed.estimate, supposed.lane.as_deref());
+    serde_json::to_vec(&found).map_err(Error::Message)
+}
+
 #[pymethods]
 impl KernelReader {
     #[new]
@@ -52,6 +82,18 @@ impl KernelReader {
 
     fn processes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &process_rows(self.kernel.state())?))
+    }
+
+    fn questions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &questions(self.kernel.state())?))
+    }
+
+    fn rules<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &rules(self.kernel.state())?))
+    }
+
+    fn explain<'py>(&self, py: Python<'py>, message: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &explain(self.kernel.state(), message)?))
     }
 
     fn records(&self, kind: &str) -> Vec<(String, String)> {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agentos_abi::{
-    Action, Born, CapabilityId, Cost, Entry, ExitStatus, Fact, GroupSpec, Limit, Pid, Refusal, RequestId,
-    Signal, State as ProcessState, TicketId,
+    Action, Born, CapabilityId, ChildSpec, Cost, Entry, ExitStatus, Fact, GroupSpec, Labels, Pid, Refusal,
+    RequestId, Signal, State as ProcessState, TicketId,
 };
 
 use crate::budget::{charge, reserve};
+use crate::label;
 use crate::process::{Answer, Group, Process};
 use crate::queue::UNLIMITED;
 use crate::settle::CLOSING_GRACE_US;
@@ -19,8 +20,12 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
         Fact::Epoch { epoch, root } => {
             state.epoch = *epoch;
             if let Some(born) = root {
-                let group = Some(GroupSpec { weight: 1, concurrency: 0 });
-                bear(state, born, None, None, "root", Limit::default(), group);
+                let spec = ChildSpec {
+                    name: "root".to_owned(),
+                    group: Some(GroupSpec { weight: 1, concurrency: 0 }),
+                    ..ChildSpec::default()
+                };
+                bear(state, born, None, None, &spec);
                 state.root = Some(born.pid);
             }
         }
@@ -54,7 +59,14 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
             expire(state, *ticket, until_us);
         }
         Fact::Orphaned { ticket, until_us } => expire(state, *ticket, *until_us),
-        Fact::Completed { ticket, cost, .. } => complete(state, *ticket, *cost),
+        Fact::Completed { ticket, cost, labels, .. } => complete(state, *ticket, *cost, *labels),
+        Fact::Asked { request, question, deadline_us } => asked(state, *request, question, *deadline_us),
+        Fact::Approved { request, standing } => approved(state, *request, *standing),
+        Fact::Rules { digest, .. } => {
+            state.rules.clear();
+            state.rules_digest = digest.clone();
+        }
+        Fact::Rule { rule } => state.rules.push(rule.clone()),
         Fact::Signalled { pid, signal } => signalled(state, *pid, *signal),
         Fact::Closing { pid, status } => closing(state, *pid, *status),
         Fact::Exited { pid, status } => exited(state, *pid, *status),
@@ -73,8 +85,21 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
 }
 
 fn queued(state: &mut State, fact: &Fact) {
-    let Fact::Queued { request, pid, key, action, estimate, parent, lane, recovery, deadline_us, client } =
-        fact
+    let Fact::Queued {
+        request,
+        pid,
+        key,
+        action,
+        estimate,
+        parent,
+        lane,
+        recovery,
+        deadline_us,
+        client,
+        digest,
+        question,
+        unattended,
+    } = fact
     else {
         return;
     };
@@ -91,14 +116,21 @@ fn queued(state: &mut State, fact: &Fact) {
         recovery: *recovery,
         deadline_us: *deadline_us,
         client: *client,
+        digest: digest.clone(),
+        unattended: *unattended,
+        question: question.clone(),
+        approved: None,
         group,
         turn,
     };
     if !state.requests.insert((request.index(), request.generation()), waiting) {
         return;
     }
-    let lane = lane.as_deref().unwrap_or(UNLIMITED);
-    state.lanes.entry(lane.to_owned()).or_default().join(group, turn, *request);
+    if question.is_some() {
+        state.questions.insert(*request);
+    } else {
+        line_up(state, *request);
+    }
     if let Some(at) = deadline_us {
         state.deadlines.insert((*at, *request));
     }
@@ -109,9 +141,71 @@ fn queued(state: &mut State, fact: &Fact) {
     state.stirred = true;
 }
 
+/// Puts a request into the queue of its lane.
+fn line_up(state: &mut State, id: RequestId) {
+    let Some(waiting) = state.request(id) else { return };
+    let lane = waiting.lane.as_deref().unwrap_or(UNLIMITED).to_owned();
+    let (group, turn) = (waiting.group, waiting.turn);
+    state.lanes.entry(lane).or_default().join(group, turn, id);
+}
+
+/// Takes a request out of the queue of its lane, or off the list of questions.
+fn step_out(state: &mut State, id: RequestId) {
+    state.questions.remove(&id);
+    let Some(waiting) = state.request(id) else { return };
+    let (group, turn, deadline) = (waiting.group, waiting.turn, waiting.deadline_us);
+    let lane = waiting.lane.as_deref().unwrap_or(UNLIMITED).to_owned();
+    if let Some(lane) = state.lanes.get_mut(&lane) {
+        lane.leave(group, turn);
+    }
+    if let Some(at) = deadline {
+        state.deadlines.remove(&(at, id));
+    }
+}
+
+fn asked(state: &mut State, id: RequestId, question: &Refusal, deadline_us: u64) {
+    step_out(state, id);
+    let Some(waiting) = state.request_mut(id) else { return };
+    waiting.question = Some(question.clone());
+    waiting.deadline_us = Some(deadline_us);
+    state.questions.insert(id);
+    state.deadlines.insert((deadline_us, id));
+    state.stirred = true;
+}
+
+fn approved(state: &mut State, id: RequestId, standing: bool) {
+    state.questions.remove(&id);
+    let Some(waiting) = state.request_mut(id) else { return };
+    let Some(question) = waiting.question.take() else { return };
+    waiting.approved = Some(question.name.clone());
+    let answered = (question.name, waiting.action.clone(), waiting.digest.clone());
+    let (pid, deadline) = (waiting.pid, waiting.deadline_us.take());
+    if let Some(at) = deadline {
+        state.deadlines.remove(&(at, id));
+    }
+    if standing && let Some(process) = state.process_mut(pid) {
+        process.standing.push(answered);
+    }
+    line_up(state, id);
+    state.stirred = true;
+}
+
 fn go(state: &mut State, fact: &Fact) {
-    let Fact::Go { ticket, request, pid, key, action, estimate, parent, lane, recovery, client, by, child } =
-        fact
+    let Fact::Go {
+        ticket,
+        request,
+        pid,
+        key,
+        action,
+        estimate,
+        parent,
+        lane,
+        recovery,
+        client,
+        by,
+        child,
+        moves,
+    } = fact
     else {
         return;
     };
@@ -155,9 +249,11 @@ fn go(state: &mut State, fact: &Fact) {
     reserve(state, *pid, *estimate);
     if let Some(process) = state.process_mut(*pid) {
         process.tickets.insert(*ticket);
+        process.labels = label::after(process.labels, action);
+        process.history.extend(moves.iter().map(|step| (step.rule.clone(), step.met)));
     }
     if let (Action::Spawn { child: spec }, Some(born)) = (action, child) {
-        bear(state, born, Some(*pid), Some(*ticket), &spec.name, spec.budget, spec.group.clone());
+        bear(state, born, Some(*pid), Some(*ticket), spec);
     }
     answer(state, *pid, key, Answer::Went(*ticket, child.as_ref().map(|born| born.pid)));
 }
@@ -167,13 +263,15 @@ fn bear(
     born: &Born,
     parent: Option<Pid>,
     spawn_ticket: Option<TicketId>,
-    name: &str,
-    budget: Limit,
-    group: Option<GroupSpec>,
+    spec: &ChildSpec,
 ) {
+    // A child begins with what its parent knows: its task was made from that.
+    let known = parent.and_then(|parent| state.process(parent));
+    let labels = known.map(|parent| parent.labels).unwrap_or_default();
+    let history = known.map(|parent| parent.history.clone()).unwrap_or_default();
     let process = Process {
         parent,
-        name: name.to_owned(),
+        name: spec.name.clone(),
         state: ProcessState::Ready,
         since_us: state.now_us,
         closing: None,
@@ -182,11 +280,15 @@ fn bear(
         tickets: BTreeSet::new(),
         waiting: BTreeSet::new(),
         spawn_ticket,
-        budget,
+        budget: spec.budget,
         spent: Cost::ZERO,
         reserved: Cost::ZERO,
-        group: group.map(|spec| Group { spec, running: 0 }),
+        group: spec.group.clone().map(|spec| Group { spec, running: 0 }),
         answers: BTreeMap::new(),
+        labels,
+        history,
+        standing: Vec::new(),
+        isolated: spec.isolated,
     };
     if !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
         return;
@@ -234,7 +336,7 @@ fn expire(state: &mut State, id: TicketId, until_us: u64) {
     state.expiries.insert((until_us, id));
 }
 
-fn complete(state: &mut State, id: TicketId, cost: Cost) {
+fn complete(state: &mut State, id: TicketId, cost: Cost, labels: Labels) {
     let Some(ticket) = state.tickets.remove((id.index(), id.generation())) else { return };
     if let Some(at) = ticket.expires_us {
         state.expiries.remove(&(at, id));
@@ -255,6 +357,7 @@ fn complete(state: &mut State, id: TicketId, cost: Cost) {
     charge(state, ticket.pid, ticket.reserved, cost);
     if let Some(process) = state.process_mut(ticket.pid) {
         process.tickets.remove(&id);
+        process.labels = process.labels.join(labels);
     }
     refresh(state, ticket.pid);
     state.stirred = true;
@@ -302,11 +405,25 @@ fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
         }
     }
     if let Some(ticket) = spawn_ticket {
-        complete(state, ticket, Cost::ZERO);
+        complete(state, ticket, Cost::ZERO, Labels::BOTTOM);
     }
+    flow_back(state, pid);
     // A child of root has nobody to be looked up by once it has exited; others stay until their parent goes.
     if parent == state.root {
         reap(state, pid);
+    }
+}
+
+/// A parent reads what its child produced. The root is the person, who is told and decides.
+fn flow_back(state: &mut State, pid: Pid) {
+    let Some(process) = state.process(pid).filter(|process| !process.isolated) else { return };
+    let (labels, history) = (process.labels, process.history.clone());
+    let Some(parent) = process.parent.filter(|parent| Some(*parent) != state.root) else { return };
+    let Some(parent) = state.process_mut(parent) else { return };
+    parent.labels = parent.labels.join(labels);
+    for (rule, met) in history {
+        let known = parent.history.entry(rule).or_default();
+        *known = (*known).max(met);
     }
 }
 
@@ -336,13 +453,8 @@ fn revoke(state: &mut State, capability: CapabilityId) {
 
 /// Takes a request out of its queue and returns it.
 fn dequeue(state: &mut State, id: RequestId) -> Option<Waiting> {
+    step_out(state, id);
     let waiting = state.requests.remove((id.index(), id.generation()))?;
-    if let Some(lane) = state.lanes.get_mut(waiting.lane.as_deref().unwrap_or(UNLIMITED)) {
-        lane.leave(waiting.group, waiting.turn);
-    }
-    if let Some(at) = waiting.deadline_us {
-        state.deadlines.remove(&(at, id));
-    }
     if let Some(process) = state.process_mut(waiting.pid) {
         process.waiting.remove(&id);
     }

@@ -11,7 +11,7 @@ pub fn meet(left: &Scope, right: &Scope) -> Option<Scope> {
     match (left, right) {
         (Scope::Everything, other) | (other, Scope::Everything) => Some(other.clone()),
         (Scope::Path { path: a, rights: x }, Scope::Path { path: b, rights: y }) => {
-            Some(Scope::Path { path: below(a, b, '/')?, rights: common(*x, *y)? })
+            Some(Scope::Path { path: deeper(a, b)?, rights: common(*x, *y)? })
         }
         (Scope::Host { host: a, port: x }, Scope::Host { host: b, port: y }) => {
             let port = match (*x, *y) {
@@ -34,10 +34,15 @@ pub fn meet(left: &Scope, right: &Scope) -> Option<Scope> {
             Some(Scope::Memory { space: narrower(a, b)?, rights: common(*x, *y)? })
         }
         (Scope::Publish { repository: a, reference: x }, Scope::Publish { repository: b, reference: y }) => {
-            Some(Scope::Publish { repository: narrower(a, b)?, reference: below(x, y, '/')? })
+            Some(Scope::Publish { repository: narrower(a, b)?, reference: deeper(x, y)? })
+        }
+        (Scope::Process { name: a }, Scope::Process { name: b }) => {
+            Some(Scope::Process { name: narrower(a, b)? })
         }
         (Scope::Exec, Scope::Exec) => Some(Scope::Exec),
         (Scope::Spawn, Scope::Spawn) => Some(Scope::Spawn),
+        (Scope::Endorse, Scope::Endorse) => Some(Scope::Endorse),
+        (Scope::Declassify, Scope::Declassify) => Some(Scope::Declassify),
         (
             Scope::Path { .. }
             | Scope::Host { .. }
@@ -48,7 +53,10 @@ pub fn meet(left: &Scope, right: &Scope) -> Option<Scope> {
             | Scope::Secret { .. }
             | Scope::Mailbox { .. }
             | Scope::Memory { .. }
-            | Scope::Publish { .. },
+            | Scope::Publish { .. }
+            | Scope::Process { .. }
+            | Scope::Endorse
+            | Scope::Declassify,
             _,
         ) => None,
     }
@@ -91,6 +99,8 @@ pub(crate) fn required(action: &Action) -> Vec<Scope> {
             vec![Scope::Publish { repository: is(repository), reference: reference.clone() }]
         }
         Action::Call { tool } => vec![Scope::Tool { tool: is(tool) }],
+        Action::Endorse => vec![Scope::Endorse],
+        Action::Declassify => vec![Scope::Declassify],
     }
 }
 
@@ -100,29 +110,33 @@ pub(crate) fn malformed(scope: &Scope) -> Option<String> {
         Scope::Path { path, .. } if !normal(path) => {
             Some(format!("path `{path}` is not absolute and normal (no `.`, `..`, empty parts or NUL)"))
         }
-        Scope::Publish { reference, .. }
-            if reference.split('/').any(|part| matches!(part, "" | "." | "..")) =>
-        {
+        Scope::Publish { reference, .. } if !is_reference(reference) => {
             Some(format!("`{reference}` is not a full ref name"))
         }
         _ => None,
     }
 }
 
-fn normal(path: &str) -> bool {
+pub(crate) fn normal(path: &str) -> bool {
     path == "/"
         || path.strip_prefix('/').is_some_and(|rest| {
             !rest.contains('\0') && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
         })
 }
 
+pub(crate) fn is_reference(reference: &str) -> bool {
+    !reference.split('/').any(|part| matches!(part, "" | "." | ".."))
+}
+
+/// Whether the tree position `inner` lies at or below `outer`.
+pub(crate) fn within(outer: &str, inner: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer.ends_with('/'))
+}
+
 /// The deeper of two tree positions, if one lies at or below the other.
-fn below(a: &str, b: &str, separator: char) -> Option<String> {
-    let within = |outer: &str, inner: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator) || outer.ends_with(separator))
-    };
+fn deeper(a: &str, b: &str) -> Option<String> {
     if within(a, b) {
         Some(b.to_owned())
     } else if within(b, a) {

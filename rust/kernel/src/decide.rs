@@ -1,14 +1,15 @@
 //! One call, decided on the state as it is: a reply and the facts that make it true. Changes nothing.
 
 use agentos_abi::{
-    Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Outcome, Pid, Reply, Scope,
-    Signal, Stage, State as ProcessState, TicketId, call::RECORD_BYTES,
+    Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Labels, Outcome, Pattern,
+    Pid, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId, call::RECORD_BYTES,
 };
 
 use crate::budget::{Verdict, verdict};
 use crate::capability::meet_grants;
+use crate::gate;
 use crate::process::legal;
-use crate::request::{self, Request, over_budget, refusal};
+use crate::request::{self, Request, denied, holds, over_budget, refusal};
 use crate::settle::CLIENT_GRACE_US;
 use crate::state::{State, Ticket};
 
@@ -35,7 +36,19 @@ impl Decided {
 pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
     match call {
         Call::Epoch => epoch(state, now_us),
-        Call::Request { pid, key, action, estimate, parent, lane, recovery, deadline_us, client } => {
+        Call::Request {
+            pid,
+            key,
+            action,
+            estimate,
+            parent,
+            lane,
+            recovery,
+            deadline_us,
+            client,
+            digest,
+            unattended,
+        } => {
             let (decision, fact) = request::decide(
                 state,
                 now_us,
@@ -49,6 +62,8 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
                     recovery: *recovery,
                     deadline_us: *deadline_us,
                     client: *client,
+                    digest: digest.as_deref(),
+                    unattended: *unattended,
                 },
             );
             Decided { reply: Reply::Decided { decision }, facts: fact.into_iter().collect() }
@@ -57,15 +72,19 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
             Some(_) => Decided::done(vec![Fact::Withdrawn { request: *request }]),
             None => Decided::done(Vec::new()),
         },
+        Call::Answer { request, approve, standing } => answer(state, *request, *approve, *standing),
+        Call::Rules { rules, digest } => replace_rules(state, rules, digest),
         Call::Progress { ticket, cost } => progress(state, *ticket, *cost),
         Call::Extend { ticket, estimate } => extend(state, *ticket, *estimate),
         Call::Cancel { ticket } => match state.ticket(*ticket) {
             Some(_) => Decided::done(cancellations(state, *ticket)),
             None => missing(state, *ticket),
         },
-        Call::Complete { ticket, outcome, cost } => complete(state, *ticket, *outcome, *cost),
+        Call::Complete { ticket, outcome, cost, labels } => {
+            complete(state, *ticket, *outcome, *cost, *labels)
+        }
         Call::Exit { pid, status } => close(state, *pid, *status),
-        Call::Signal { by, pid, signal } => signalled(state, *by, *pid, *signal),
+        Call::Signal { by, pid, signal } => signalled(state, now_us, *by, *pid, *signal),
         Call::Derive { pid, capability, to, grant } => derive(state, *pid, *capability, *to, grant),
         Call::Revoke { pid, capability } => revoke(state, *pid, *capability),
         Call::Lane { lane, capacity } => {
@@ -94,16 +113,44 @@ fn epoch(state: &State, now_us: u64) -> Decided {
             _ if ticket.client => {
                 facts.push(Fact::Orphaned { ticket: id, until_us: now_us + CLIENT_GRACE_US })
             }
-            _ => facts.push(Fact::Completed { ticket: id, outcome: Outcome::Lost, cost: lost_cost(ticket) }),
+            _ => facts.push(lost(id, ticket)),
         }
     }
     let reply = Reply::Epoch { epoch };
     Decided { reply, facts }
 }
 
-/// What an effect is charged when nobody knows how it ended: money and tokens whole, time as reported.
-pub(crate) fn lost_cost(ticket: &Ticket) -> Cost {
-    Cost { wall_us: ticket.progress.wall_us, ..ticket.reserved }
+/// The end of an effect of which nobody knows how it ended: charged money and tokens whole, time as reported.
+pub(crate) fn lost(id: TicketId, ticket: &Ticket) -> Fact {
+    let cost = Cost { wall_us: ticket.progress.wall_us, ..ticket.reserved };
+    Fact::Completed { ticket: id, outcome: Outcome::Lost, cost, labels: Labels::BOTTOM }
+}
+
+fn answer(state: &State, id: RequestId, approve: bool, standing: bool) -> Decided {
+    let asked = state.request(id).and_then(|waiting| Some((waiting, waiting.question.as_ref()?)));
+    let Some((waiting, question)) = asked else { return Decided::stale("question") };
+    if approve {
+        return Decided::done(vec![Fact::Approved { request: id, standing }]);
+    }
+    let message = format!("a person said no: {}", question.message);
+    let refusal = refusal(question.stage, &question.name, message);
+    Decided::done(vec![denied(waiting, id, refusal)])
+}
+
+fn replace_rules(state: &State, rules: &[Rule], digest: &str) -> Decided {
+    if let Some(refusal) = gate::mistake(rules) {
+        return Decided { reply: Reply::Refused { refusal }, facts: Vec::new() };
+    }
+    if state.rules_digest == digest {
+        return Decided::done(Vec::new());
+    }
+    let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
+    let mut facts = vec![Fact::Rules { digest: digest.to_owned(), count }];
+    facts.extend(rules.iter().map(|rule| {
+        let bare = Rule { catches: Vec::new(), spares: Vec::new(), ..rule.clone() };
+        Fact::Rule { rule: bare }
+    }));
+    Decided::done(facts)
 }
 
 fn root(state: &State) -> Born {
@@ -148,14 +195,14 @@ fn extend(state: &State, id: TicketId, estimate: Cost) -> Decided {
     }
 }
 
-fn complete(state: &State, id: TicketId, outcome: Outcome, cost: Cost) -> Decided {
+fn complete(state: &State, id: TicketId, outcome: Outcome, cost: Cost, labels: Labels) -> Decided {
     match state.ticket(id) {
         None => missing(state, id),
         Some(ticket) if ticket.child.is_some() => {
             let message = "a spawn is completed by the exit of its process".to_owned();
             Decided::refused(Stage::Ticket, "spawn", message)
         }
-        Some(_) => Decided::done(vec![Fact::Completed { ticket: id, outcome, cost }]),
+        Some(_) => Decided::done(vec![Fact::Completed { ticket: id, outcome, cost, labels }]),
     }
 }
 
@@ -181,10 +228,11 @@ fn close(state: &State, pid: Pid, status: ExitStatus) -> Decided {
     }
 }
 
-fn signalled(state: &State, by: Pid, pid: Pid, signal: Signal) -> Decided {
+fn signalled(state: &State, now_us: u64, by: Pid, pid: Pid, signal: Signal) -> Decided {
     let Some(process) = state.process(pid) else { return Decided::stale("process") };
-    if by == pid || !state.lineage(pid).contains(&by) {
-        let message = "a process is signalled by its ancestors alone".to_owned();
+    let named = Scope::Process { name: Pattern::Is(process.name.clone()) };
+    if by == pid || !(state.lineage(pid).contains(&by) || holds(state, now_us, by, &named)) {
+        let message = "a process is signalled by its ancestors, or with a capability for its name".to_owned();
         return Decided::refused(Stage::Process, "ancestor", message);
     }
     let target = match signal {

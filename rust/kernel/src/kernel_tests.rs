@@ -1,128 +1,6 @@
 use agentos_abi::*;
 
-use super::Kernel;
-
-/// A kernel with its journal, driven as a daemon would.
-#[derive(Default)]
-struct Driven {
-    kernel: Kernel,
-    journal: Vec<Entry>,
-    events: Vec<Event>,
-    now_us: u64,
-    keys: u64,
-}
-
-impl Driven {
-    fn new() -> (Self, Pid) {
-        let mut driven = Self::default();
-        driven.call(Call::Epoch);
-        let root = driven.kernel.state().root().expect("an epoch bears the root");
-        (driven, root)
-    }
-
-    fn call(&mut self, call: Call) -> Reply {
-        self.now_us += 1;
-        let step = self.kernel.step(self.now_us, &call);
-        self.journal.extend(step.entries);
-        self.events.extend(step.events);
-        step.reply
-    }
-
-    fn request(&mut self, pid: Pid, action: Action, estimate: Cost, lane: Option<&str>) -> Decision {
-        self.keys += 1;
-        let key = format!("k{}", self.keys);
-        self.ask(pid, &key, action, estimate, lane)
-    }
-
-    fn ask(&mut self, pid: Pid, key: &str, action: Action, estimate: Cost, lane: Option<&str>) -> Decision {
-        let call = Call::Request {
-            pid,
-            key: key.to_owned(),
-            action,
-            estimate,
-            parent: None,
-            lane: lane.map(str::to_owned),
-            recovery: Recovery::Repeatable,
-            deadline_us: None,
-            client: false,
-        };
-        match self.call(call) {
-            Reply::Decided { decision } => decision,
-            other => panic!("not a decision: {other:?}"),
-        }
-    }
-
-    fn spawn(&mut self, parent: Pid, grants: Vec<Scope>, budget: Limit, group: Option<GroupSpec>) -> Pid {
-        let grants = grants.into_iter().map(Grant::from).collect();
-        let child = ChildSpec { name: "child".to_owned(), grants, budget, group };
-        match self.request(parent, Action::Spawn { child }, Cost::ZERO, None) {
-            Decision::Go { child: Some(pid), .. } => pid,
-            other => panic!("no child: {other:?}"),
-        }
-    }
-
-    fn complete(&mut self, ticket: TicketId, cost: Cost) {
-        assert_eq!(self.call(Call::Complete { ticket, outcome: Outcome::Ok, cost }), Reply::Done);
-    }
-
-    fn view(&self, pid: Pid) -> ProcessView {
-        self.kernel.state().processes().find(|row| row.pid == pid).expect("in the table")
-    }
-
-    /// The state that recovery gets from the journal.
-    fn recovered(&self) -> Kernel {
-        let mut kernel = Kernel::default();
-        for entry in &self.journal {
-            kernel.recover(entry);
-        }
-        kernel
-    }
-
-    /// The last decision that an event brought for `request`.
-    fn decided(&self, wanted: RequestId) -> Option<&Decision> {
-        self.events.iter().rev().find_map(|event| match event {
-            Event::Decided { request, decision, .. } if *request == wanted => Some(decision),
-            _ => None,
-        })
-    }
-}
-
-fn usd(usd_micros: u64) -> Cost {
-    Cost { usd_micros, ..Cost::ZERO }
-}
-
-fn ceiling(usd_micros: u64) -> Limit {
-    Limit { usd_micros: Some(usd_micros), ..Limit::default() }
-}
-
-fn tool() -> Action {
-    Action::Call { tool: "t".to_owned() }
-}
-
-fn any_tool() -> Scope {
-    Scope::Tool { tool: Pattern::Any }
-}
-
-fn ticket(decision: &Decision) -> TicketId {
-    match decision {
-        Decision::Go { ticket, .. } => *ticket,
-        other => panic!("not go: {other:?}"),
-    }
-}
-
-fn stage(decision: &Decision) -> Stage {
-    match decision {
-        Decision::Deny { refusal } => refusal.stage,
-        other => panic!("not denied: {other:?}"),
-    }
-}
-
-fn waiting(decision: &Decision) -> RequestId {
-    match decision {
-        Decision::Wait { request, .. } => *request,
-        other => panic!("not waiting: {other:?}"),
-    }
-}
+use crate::driven::*;
 
 #[test]
 fn a_child_holds_the_meet_and_no_more() {
@@ -142,12 +20,7 @@ fn a_child_holds_the_meet_and_no_more() {
 fn a_grant_that_the_parent_has_nothing_of_is_refused() {
     let (mut os, root) = Driven::new();
     let parent = os.spawn(root, vec![Scope::Spawn], Limit::default(), None);
-    let child = ChildSpec {
-        name: "c".to_owned(),
-        grants: vec![Scope::Exec.into()],
-        budget: Limit::default(),
-        group: None,
-    };
+    let child = ChildSpec { name: "c".to_owned(), grants: vec![Scope::Exec.into()], ..ChildSpec::default() };
     let decision = os.request(parent, Action::Spawn { child }, Cost::ZERO, None);
     assert_eq!(stage(&decision), Stage::Capability);
 }
@@ -175,7 +48,12 @@ fn a_repeat_gets_the_first_answer() {
     assert_eq!(os.journal.len(), entries);
     os.complete(ticket(&first), usd(1));
     assert_eq!(
-        os.call(Call::Complete { ticket: ticket(&first), outcome: Outcome::Error, cost: usd(9) }),
+        os.call(Call::Complete {
+            ticket: ticket(&first),
+            outcome: Outcome::Error,
+            cost: usd(9),
+            labels: Labels::BOTTOM
+        }),
         Reply::Done
     );
     assert_eq!(os.view(root).spent, usd(1));
@@ -254,7 +132,7 @@ fn a_group_never_runs_more_than_it_may() {
     os.call(Call::Lane { lane: "exec".to_owned(), capacity: 9 });
     let group = Some(GroupSpec { weight: 1, concurrency: 2 });
     let batch = os.spawn(root, vec![Scope::Spawn], Limit::default(), group);
-    let spec = ChildSpec { name: "u".to_owned(), grants: vec![], budget: Limit::default(), group: None };
+    let spec = ChildSpec { name: "u".to_owned(), ..ChildSpec::default() };
     let spawn = || Action::Spawn { child: spec.clone() };
     let first = os.request(batch, spawn(), Cost::ZERO, Some("exec"));
     ticket(&os.request(batch, spawn(), Cost::ZERO, Some("exec")));
@@ -327,6 +205,8 @@ fn a_deadline_denies_what_still_waits() {
         recovery: Recovery::Repeatable,
         deadline_us: Some(1_000),
         client: false,
+        digest: None,
+        unattended: false,
     };
     let Reply::Decided { decision } = os.call(call) else { panic!("undecided") };
     os.now_us = 1_000;
@@ -370,6 +250,29 @@ impl Dice {
     }
 }
 
+/// A tool is put to a person, or denied, once a secret was used.
+fn tool_after_secret(effect: Effect) -> Rule {
+    let of = |kind: &str| Matcher { action: vec![kind.to_owned()], ..Matcher::default() };
+    let secret = Action::UseSecret { name: "s".to_owned() };
+    let example = |history: Vec<Action>| Example {
+        action: tool(),
+        process: String::new(),
+        labels: Labels::BOTTOM,
+        history,
+    };
+    Rule {
+        name: "tool-after-secret".to_owned(),
+        effect,
+        reason: "a secret was used".to_owned(),
+        when: of("call"),
+        except: Vec::new(),
+        after: vec![of("use_secret")],
+        until: None,
+        catches: vec![example(vec![secret])],
+        spares: vec![example(Vec::new())],
+    }
+}
+
 /// One random call, drawn from what is there.
 fn stir(os: &mut Driven, dice: &mut Dice) {
     let pids: Vec<Pid> = os.kernel.state().processes().map(|row| row.pid).collect();
@@ -382,7 +285,24 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
         .collect();
     let root = os.kernel.state().root().expect("there is a root");
     let pid = dice.pick(&pids).unwrap_or(root);
-    match dice.roll(12) {
+    match dice.roll(15) {
+        12 => {
+            let effect = dice.pick(&[Effect::Ask, Effect::Deny]).unwrap_or(Effect::Deny);
+            let rules = if dice.roll(3) == 0 { Vec::new() } else { vec![tool_after_secret(effect)] };
+            os.call(Call::Rules { rules, digest: format!("{}", os.now_us) });
+        }
+        13 => {
+            let open: Vec<RequestId> = os.kernel.state().questions().map(|asked| asked.request).collect();
+            if let Some(request) = dice.pick(&open) {
+                os.call(Call::Answer { request, approve: dice.roll(3) > 0, standing: dice.roll(2) == 0 });
+            }
+        }
+        14 => {
+            let secret = Action::UseSecret { name: "s".to_owned() };
+            let out = Action::Connect { host: "h".to_owned(), port: 1 };
+            let action = if dice.roll(2) == 0 { secret } else { out };
+            os.request(pid, action, Cost::ZERO, (dice.roll(2) == 0).then_some("exec"));
+        }
         0..=3 => {
             let lane = (dice.roll(2) == 0).then_some("exec");
             let estimate = usd(dice.roll(40));
@@ -392,15 +312,18 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
             let budget = if dice.roll(2) == 0 { ceiling(dice.roll(100)) } else { Limit::default() };
             let weight = 1 + dice.roll(3) as u32;
             let group = (dice.roll(3) == 0).then_some(GroupSpec { weight, concurrency: dice.roll(3) as u32 });
-            let grants = vec![any_tool().into(), Scope::Spawn.into()];
-            let child = ChildSpec { name: "n".to_owned(), grants, budget, group };
+            let host = Scope::Host { host: Pattern::Any, port: 0 };
+            let secret = Scope::Secret { name: Pattern::Any };
+            let grants = [any_tool(), Scope::Spawn, host, secret].map(Grant::from).to_vec();
+            let isolated = dice.roll(2) == 0;
+            let child = ChildSpec { name: "n".to_owned(), grants, budget, group, isolated };
             os.request(pid, Action::Spawn { child }, Cost::ZERO, Some("exec").filter(|_| dice.roll(2) == 0));
         }
         6..=8 => {
             if let Some(ticket) = dice.pick(&open) {
                 let reserved = os.kernel.state().ticket(ticket).map_or(0, |row| row.reserved.usd_micros);
                 let cost = usd(dice.roll(reserved + 1));
-                os.call(Call::Complete { ticket, outcome: Outcome::Ok, cost });
+                os.call(Call::Complete { ticket, outcome: Outcome::Ok, cost, labels: Labels::BOTTOM });
             }
         }
         9 if pid != root => {
@@ -437,6 +360,11 @@ fn check(os: &Driven) {
         if let Some(group) = group {
             assert!(group.spec.concurrency == 0 || group.running <= group.spec.concurrency, "{group:?}");
         }
+    }
+    let asked = state.requests.iter().filter(|(_, waiting)| waiting.question.is_some()).count();
+    assert_eq!(asked, state.questions.len(), "questions are listed");
+    for (_, waiting) in state.requests.iter().filter(|(_, waiting)| waiting.question.is_some()) {
+        assert!(waiting.deadline_us.is_some(), "a question has a deadline");
     }
     for (name, lane) in &state.lanes {
         let used = state

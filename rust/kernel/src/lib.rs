@@ -13,6 +13,9 @@ mod apply;
 mod budget;
 mod capability;
 mod decide;
+mod explain;
+mod gate;
+mod label;
 mod process;
 mod queue;
 mod request;
@@ -79,6 +82,9 @@ impl Kernel {
         step.entries.push(entry);
     }
 }
+
+#[cfg(test)]
+mod driven;
 
 #[cfg(test)]
 #[path = "kernel_tests.rs"]

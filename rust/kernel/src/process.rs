@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agentos_abi::{CapabilityId, Cost, GroupSpec, Limit, Pid, RequestId, State, TicketId};
+use agentos_abi::{Action, CapabilityId, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, TicketId};
 
 /// What a repeated request gets: the answer the first one got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub(crate) struct Process {
     /// The scheduling group it heads, if any.
     pub(crate) group: Option<Group>,
     pub(crate) answers: BTreeMap<String, Answer>,
+    /// What it has touched.
+    pub(crate) labels: Labels,
+    /// How far it is in each history rule.
+    pub(crate) history: BTreeMap<String, u32>,
+    /// What a person approved for good: the name of the question, and the exact action.
+    pub(crate) standing: Vec<(String, Action, Option<String>)>,
+    /// Its parent reads nothing that it produces.
+    pub(crate) isolated: bool,
 }
 
 /// A scheduling group's share and what it uses.

@@ -1,13 +1,15 @@
-//! The decision pipeline: process → capability → (label → rule: none yet) → budget → queue. The first
-//! refusal decides, and says which capability, budget or lane it was.
+//! The decision pipeline: process → capability → label → rule → budget → queue. The strictest answer decides
+//! (`Deny < Ask < Wait < Go`), and says which capability, label, rule, budget or lane it was.
 
 use agentos_abi::{
-    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Fact, Grant, Pid, Recovery, Refusal,
-    RequestId, Scope, Stage, TicketId,
+    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Effect, Fact, Grant, Pid, Recovery,
+    Refusal, RequestId, Scope, Stage, TicketId,
 };
 
 use crate::budget::{Verdict, verdict};
 use crate::capability::{covers, malformed, meet_grants, required};
+use crate::gate;
+use crate::label;
 use crate::process::Answer;
 use crate::queue::{UNLIMITED, group_has_room};
 use crate::state::{State, Waiting};
@@ -17,6 +19,9 @@ use crate::view::{describe, describe_amount};
 const NAME_BYTES: usize = 128;
 /// Most bytes of scopes in one action, likewise.
 const SCOPE_BYTES: usize = 1_600;
+
+/// How long a question waits for a person; then it is answered with no.
+const ANSWER_US: u64 = 24 * 3600 * 1_000_000;
 
 /// How much of a scope a refusal shows.
 const SHOWN: usize = 240;
@@ -32,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) recovery: Recovery,
     pub(crate) deadline_us: Option<u64>,
     pub(crate) client: bool,
+    pub(crate) digest: Option<&'a str>,
+    pub(crate) unattended: bool,
 }
 
 /// Decides `request` on `state`: the decision, and the fact that makes it true (none for a repeat).
@@ -43,37 +50,96 @@ pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Deci
     if let Some(answer) = process.answers.get(request.key) {
         return (repeat(state, answer), None);
     }
-    match admission(state, now_us, request) {
-        Ok(by) => {
-            let waiting = Waiting {
-                pid: request.pid,
-                key: request.key.to_owned(),
-                action: request.action.clone(),
-                estimate: request.estimate,
-                parent: request.parent,
-                lane: request.lane.map(str::to_owned),
-                recovery: request.recovery,
-                deadline_us: request.deadline_us,
-                client: request.client,
-                group: state.group_of(request.pid),
-                turn: state.turn,
-            };
-            match hindrance(state, &waiting) {
-                None => go(state, now_us, &waiting, None, by),
-                Some(refusal) => queue(state, waiting, refusal),
-            }
+    let by = match admission(state, now_us, request) {
+        Ok(by) => by,
+        Err(refusal) => return deny(request, refusal),
+    };
+    let mut waiting = Waiting {
+        pid: request.pid,
+        key: request.key.to_owned(),
+        action: request.action.clone(),
+        estimate: request.estimate,
+        parent: request.parent,
+        lane: request.lane.map(str::to_owned),
+        recovery: request.recovery,
+        deadline_us: request.deadline_us,
+        client: request.client,
+        digest: request.digest.map(str::to_owned),
+        unattended: request.unattended,
+        question: None,
+        approved: None,
+        group: state.group_of(request.pid),
+        turn: state.turn,
+    };
+    match gated(state, &waiting) {
+        Gated::Denied(refusal) => deny(request, refusal),
+        Gated::Asks(question) => {
+            waiting.deadline_us = Some(asking_until(now_us, waiting.deadline_us));
+            waiting.question = Some(question.clone());
+            queue(state, waiting, question)
         }
-        Err(refusal) => deny(request, refusal),
+        Gated::Free => match hindrance(state, &waiting) {
+            None => go(state, now_us, &waiting, None, by),
+            Some(refusal) => queue(state, waiting, refusal),
+        },
     }
 }
 
 /// The ticket for a request that has waited, if its capabilities still carry it.
 pub(crate) fn admit(state: &State, now_us: u64, id: RequestId) -> Option<Fact> {
     let waiting = state.request(id)?;
-    match carried(state, now_us, waiting.pid, &waiting.action) {
-        Ok(by) => go(state, now_us, waiting, Some(id), by).1,
-        Err(refusal) => Some(denied(waiting, id, refusal)),
+    let by = match carried(state, now_us, waiting.pid, &waiting.action) {
+        Ok(by) => by,
+        Err(refusal) => return Some(denied(waiting, id, refusal)),
+    };
+    // Labels and rules may have changed while it waited.
+    match gated(state, waiting) {
+        Gated::Denied(refusal) => Some(denied(waiting, id, refusal)),
+        Gated::Asks(question) => {
+            Some(Fact::Asked { request: id, question, deadline_us: asking_until(now_us, None) })
+        }
+        Gated::Free => go(state, now_us, waiting, Some(id), by).1,
     }
+}
+
+/// What labels and rules say to a request.
+enum Gated {
+    Free,
+    Asks(Refusal),
+    Denied(Refusal),
+}
+
+fn gated(state: &State, waiting: &Waiting) -> Gated {
+    let Some(actor) = gate::actor(state, waiting.pid) else { return Gated::Free };
+    let action = &waiting.action;
+    let question = match gate::verdict(&state.rules, &actor, action) {
+        Some((Effect::Deny, refusal)) => return Gated::Denied(refusal),
+        Some((Effect::Ask, refusal)) => Some(refusal),
+        None => None,
+    };
+    let asks = [label::rule_of_two(actor.labels, action), question];
+    let Some(open) = asks.into_iter().flatten().find(|asked| !is_answered(state, waiting, asked)) else {
+        return Gated::Free;
+    };
+    if waiting.unattended {
+        let message = format!("{}; there is nobody to be asked", open.message);
+        return Gated::Denied(refusal(open.stage, &open.name, message));
+    }
+    Gated::Asks(open)
+}
+
+/// Whether a person said yes to this question: for this request, or for good.
+fn is_answered(state: &State, waiting: &Waiting, question: &Refusal) -> bool {
+    let same = |(name, action, digest): &(String, Action, Option<String>)| {
+        *name == question.name && *action == waiting.action && *digest == waiting.digest
+    };
+    waiting.approved.as_ref() == Some(&question.name)
+        || state.process(waiting.pid).is_some_and(|process| process.standing.iter().any(same))
+}
+
+fn asking_until(now_us: u64, wanted_us: Option<u64>) -> u64 {
+    let latest = now_us.saturating_add(ANSWER_US);
+    wanted_us.map_or(latest, |wanted| wanted.min(latest))
 }
 
 /// The fact that a waiting request was refused.
@@ -104,6 +170,10 @@ pub(crate) fn over_budget(state: &State, of: Pid, amount: &str, final_: bool) ->
 fn repeat(state: &State, answer: &Answer) -> Decision {
     match answer {
         Answer::Waiting(request) => {
+            let asked = state.request(*request).and_then(|waiting| waiting.question.clone());
+            if let Some(refusal) = asked {
+                return Decision::Ask { request: *request, refusal };
+            }
             let why = state.request(*request).and_then(|waiting| hindrance(state, waiting));
             let refusal =
                 why.unwrap_or_else(|| refusal(Stage::Queue, "turn", "it is about to go".to_owned()));
@@ -144,7 +214,9 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
         | Action::Remember { .. }
         | Action::Recall { .. }
         | Action::Publish { .. }
-        | Action::Call { .. } => "",
+        | Action::Call { .. }
+        | Action::Endorse
+        | Action::Declassify => "",
     };
     if request.key.is_empty() || request.key.len() > NAME_BYTES || name.len() > NAME_BYTES {
         let message = format!("keys and names are 1 to {NAME_BYTES} bytes long");
@@ -166,7 +238,12 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
 }
 
 /// One live capability for each scope that `action` needs.
-fn carried(state: &State, now_us: u64, pid: Pid, action: &Action) -> Result<Vec<CapabilityId>, Refusal> {
+pub(crate) fn carried(
+    state: &State,
+    now_us: u64,
+    pid: Pid,
+    action: &Action,
+) -> Result<Vec<CapabilityId>, Refusal> {
     let mut by = Vec::new();
     for scope in required(action) {
         match held(state, now_us, pid).find(|(_, grant)| covers(&grant.scope, &scope)) {
@@ -185,6 +262,11 @@ fn not_held(state: &State, pid: Pid, scope: &Scope) -> Refusal {
     let name = state.process(pid).map_or("", |process| process.name.as_str());
     let wanted: String = describe(scope).chars().take(SHOWN).collect();
     refusal(Stage::Capability, &wanted, format!("`{name}` holds no capability for `{wanted}`"))
+}
+
+/// Whether `pid` holds a live capability for all of `scope`.
+pub(crate) fn holds(state: &State, now_us: u64, pid: Pid, scope: &Scope) -> bool {
+    held(state, now_us, pid).any(|(_, grant)| covers(&grant.scope, scope))
 }
 
 /// The capabilities of `pid` that are neither expired nor used up.
@@ -267,6 +349,9 @@ fn go(
         client: waiting.client,
         by,
         child,
+        moves: gate::actor(state, waiting.pid)
+            .map(|actor| gate::moves(&state.rules, &actor, &waiting.action))
+            .unwrap_or_default(),
     };
     (decision, Some(fact))
 }
@@ -274,6 +359,10 @@ fn go(
 fn queue(state: &State, waiting: Waiting, refusal: Refusal) -> (Decision, Option<Fact>) {
     let (index, generation) = state.requests.upcoming(0);
     let request = RequestId::new(index, generation);
+    let decision = match &waiting.question {
+        Some(_) => Decision::Ask { request, refusal },
+        None => Decision::Wait { request, refusal },
+    };
     let fact = Fact::Queued {
         request,
         pid: waiting.pid,
@@ -285,8 +374,11 @@ fn queue(state: &State, waiting: Waiting, refusal: Refusal) -> (Decision, Option
         recovery: waiting.recovery,
         deadline_us: waiting.deadline_us,
         client: waiting.client,
+        digest: waiting.digest,
+        question: waiting.question,
+        unattended: waiting.unattended,
     };
-    (Decision::Wait { request, refusal }, Some(fact))
+    (decision, Some(fact))
 }
 
 fn deny(request: &Request<'_>, refusal: Refusal) -> (Decision, Option<Fact>) {

@@ -1,10 +1,8 @@
 //! What follows of itself from a state: deadlines, the end of closing processes, and admissions.
 
-use agentos_abi::{
-    Decision, Event, ExitStatus, Fact, Outcome, Pid, Refusal, Signal, Stage, State as ProcessState,
-};
+use agentos_abi::{Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage, State as ProcessState};
 
-use crate::decide::lost_cost;
+use crate::decide::lost;
 use crate::queue::{self, Next};
 use crate::request::{admit, denied, over_budget, refusal};
 use crate::state::State;
@@ -26,14 +24,20 @@ fn expired(state: &State, now_us: u64) -> Option<Fact> {
     let (at, id) = state.expiries.first().filter(|(at, _)| *at <= now_us)?;
     let _ = at;
     let ticket = state.ticket(*id)?;
-    Some(Fact::Completed { ticket: *id, outcome: Outcome::Lost, cost: lost_cost(ticket) })
+    Some(lost(*id, ticket))
 }
 
 fn overdue(state: &State, now_us: u64) -> Option<Fact> {
     let (_, id) = state.deadlines.first().filter(|(at, _)| *at <= now_us)?;
     let waiting = state.request(*id)?;
-    let message = "its deadline passed while it waited".to_owned();
-    Some(denied(waiting, *id, refusal(Stage::Queue, "deadline", message)))
+    let refusal = match &waiting.question {
+        Some(question) => {
+            let message = format!("nobody answered in time: {}", question.message);
+            refusal(question.stage, &question.name, message)
+        }
+        None => refusal(Stage::Queue, "deadline", "its deadline passed while it waited".to_owned()),
+    };
+    Some(denied(waiting, *id, refusal))
 }
 
 /// One step towards the exit of a closing process: its waiting requests go, its tickets are cancelled, its
@@ -89,6 +93,13 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
             let refusal = Refusal { stage: *stage, name: name.clone(), message: message.clone() };
             Some(Event::Decided { pid: *pid, request: *request, decision: Decision::Deny { refusal } })
         }
+        Fact::Queued { request, pid, question: Some(question), .. } => {
+            Some(Event::Asked { pid: *pid, request: *request, refusal: question.clone() })
+        }
+        Fact::Asked { request, question, .. } => {
+            let pid = state.request(*request)?.pid;
+            Some(Event::Asked { pid, request: *request, refusal: question.clone() })
+        }
         Fact::Withdrawn { request } => {
             let waiting = state.request(*request)?;
             let refusal = refusal(Stage::Process, "withdrawn", "it was withdrawn".to_owned());
@@ -106,6 +117,9 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         }
         Fact::Epoch { .. }
         | Fact::Queued { .. }
+        | Fact::Approved { .. }
+        | Fact::Rules { .. }
+        | Fact::Rule { .. }
         | Fact::Go { .. }
         | Fact::Denied { .. }
         | Fact::Progress { .. }

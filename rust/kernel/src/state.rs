@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agentos_abi::{Action, CapabilityId, Cost, Grant, Pid, Recovery, RequestId, TicketId};
+use agentos_abi::{Action, CapabilityId, Cost, Grant, Pid, Recovery, Refusal, RequestId, Rule, TicketId};
 
 use crate::process::Process;
 use crate::queue::Lane;
@@ -51,6 +51,13 @@ pub(crate) struct Waiting {
     pub(crate) recovery: Recovery,
     pub(crate) deadline_us: Option<u64>,
     pub(crate) client: bool,
+    pub(crate) digest: Option<String>,
+    /// Nobody can be asked about it.
+    pub(crate) unattended: bool,
+    /// What a person is asked before it may queue.
+    pub(crate) question: Option<Refusal>,
+    /// The name of the question that a person has answered with yes.
+    pub(crate) approved: Option<String>,
     /// Its group and its place in the group's queue.
     pub(crate) group: Pid,
     pub(crate) turn: u64,
@@ -75,6 +82,11 @@ pub struct State {
     /// Something was released or queued since the queues were last looked at.
     pub(crate) stirred: bool,
     pub(crate) records: BTreeMap<String, BTreeMap<String, String>>,
+    /// Requests that wait for a person.
+    pub(crate) questions: BTreeSet<RequestId>,
+    pub(crate) rules: Vec<Rule>,
+    /// Names the set of rules in force.
+    pub(crate) rules_digest: String,
 }
 
 impl State {
@@ -104,6 +116,10 @@ impl State {
 
     pub(crate) fn request(&self, id: RequestId) -> Option<&Waiting> {
         self.requests.get((id.index(), id.generation()))
+    }
+
+    pub(crate) fn request_mut(&mut self, id: RequestId) -> Option<&mut Waiting> {
+        self.requests.get_mut((id.index(), id.generation()))
     }
 
     /// `pid` and its ancestors, nearest first.

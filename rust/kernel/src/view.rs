@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use agentos_abi::{Limit, Pattern, Pid, ProcessView, Rights, Scope, TicketId};
+use agentos_abi::{
+    Action, Cost, Finding, Limit, Pattern, Pid, ProcessView, Question, Rights, Rule, Scope, TicketId,
+};
+
+use crate::explain;
 
 use crate::state::State;
 
@@ -37,8 +41,37 @@ impl State {
                 budget: process.budget,
                 group: Some(self.group_of(pid)),
                 tickets: u32::try_from(process.tickets.len()).unwrap_or(u32::MAX),
+                labels: process.labels,
             }
         })
+    }
+
+    /// What waits for a person, the oldest first.
+    pub fn questions(&self) -> impl Iterator<Item = Question> {
+        self.questions.iter().filter_map(|id| {
+            let waiting = self.request(*id)?;
+            Some(Question {
+                request: *id,
+                pid: waiting.pid,
+                process: self.process(waiting.pid)?.name.clone(),
+                action: waiting.action.clone(),
+                digest: waiting.digest.clone(),
+                why: waiting.question.clone()?,
+                deadline_us: waiting.deadline_us,
+            })
+        })
+    }
+
+    /// The rules in force, without their examples.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What every stage says to `action` by `pid` now, and what would change it.
+    #[must_use]
+    pub fn explain(&self, pid: Pid, action: &Action, estimate: Cost, lane: Option<&str>) -> Vec<Finding> {
+        explain::findings(self, pid, action, estimate, lane)
     }
 
     /// The records of one kind, by id.
@@ -68,6 +101,9 @@ pub(crate) fn describe(scope: &Scope) -> String {
         Scope::Mailbox { name } => format!("send {}", pattern(name)),
         Scope::Memory { space, rights } => format!("memory {} {}", rights_word(*rights), pattern(space)),
         Scope::Publish { repository, reference } => format!("publish {reference} in {}", pattern(repository)),
+        Scope::Process { name } => format!("process {}", pattern(name)),
+        Scope::Endorse => "endorse".to_owned(),
+        Scope::Declassify => "declassify".to_owned(),
     }
 }
 

@@ -1,0 +1,151 @@
+//! A kernel under test, with its journal: driven as a daemon would.
+
+use agentos_abi::*;
+
+use crate::Kernel;
+
+/// A kernel with its journal, driven as a daemon would.
+#[derive(Default)]
+pub(crate) struct Driven {
+    pub(crate) kernel: Kernel,
+    pub(crate) journal: Vec<Entry>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) now_us: u64,
+    pub(crate) keys: u64,
+}
+
+impl Driven {
+    pub(crate) fn new() -> (Self, Pid) {
+        let mut driven = Self::default();
+        driven.call(Call::Epoch);
+        let root = driven.kernel.state().root().expect("an epoch bears the root");
+        (driven, root)
+    }
+
+    pub(crate) fn call(&mut self, call: Call) -> Reply {
+        self.now_us += 1;
+        let step = self.kernel.step(self.now_us, &call);
+        self.journal.extend(step.entries);
+        self.events.extend(step.events);
+        step.reply
+    }
+
+    pub(crate) fn request(
+        &mut self,
+        pid: Pid,
+        action: Action,
+        estimate: Cost,
+        lane: Option<&str>,
+    ) -> Decision {
+        self.keys += 1;
+        let key = format!("k{}", self.keys);
+        self.ask(pid, &key, action, estimate, lane)
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        pid: Pid,
+        key: &str,
+        action: Action,
+        estimate: Cost,
+        lane: Option<&str>,
+    ) -> Decision {
+        let call = Call::Request {
+            pid,
+            key: key.to_owned(),
+            action,
+            estimate,
+            parent: None,
+            lane: lane.map(str::to_owned),
+            recovery: Recovery::Repeatable,
+            deadline_us: None,
+            client: false,
+            digest: None,
+            unattended: false,
+        };
+        match self.call(call) {
+            Reply::Decided { decision } => decision,
+            other => panic!("not a decision: {other:?}"),
+        }
+    }
+
+    pub(crate) fn spawn(
+        &mut self,
+        parent: Pid,
+        grants: Vec<Scope>,
+        budget: Limit,
+        group: Option<GroupSpec>,
+    ) -> Pid {
+        let grants = grants.into_iter().map(Grant::from).collect();
+        let child = ChildSpec { name: "child".to_owned(), grants, budget, group, ..ChildSpec::default() };
+        match self.request(parent, Action::Spawn { child }, Cost::ZERO, None) {
+            Decision::Go { child: Some(pid), .. } => pid,
+            other => panic!("no child: {other:?}"),
+        }
+    }
+
+    pub(crate) fn complete(&mut self, ticket: TicketId, cost: Cost) {
+        assert_eq!(
+            self.call(Call::Complete { ticket, outcome: Outcome::Ok, cost, labels: Labels::BOTTOM }),
+            Reply::Done
+        );
+    }
+
+    pub(crate) fn view(&self, pid: Pid) -> ProcessView {
+        self.kernel.state().processes().find(|row| row.pid == pid).expect("in the table")
+    }
+
+    /// The state that recovery gets from the journal.
+    pub(crate) fn recovered(&self) -> Kernel {
+        let mut kernel = Kernel::default();
+        for entry in &self.journal {
+            kernel.recover(entry);
+        }
+        kernel
+    }
+
+    /// The last decision that an event brought for `request`.
+    pub(crate) fn decided(&self, wanted: RequestId) -> Option<&Decision> {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::Decided { request, decision, .. } if *request == wanted => Some(decision),
+            _ => None,
+        })
+    }
+}
+
+pub(crate) fn usd(usd_micros: u64) -> Cost {
+    Cost { usd_micros, ..Cost::ZERO }
+}
+
+pub(crate) fn ceiling(usd_micros: u64) -> Limit {
+    Limit { usd_micros: Some(usd_micros), ..Limit::default() }
+}
+
+pub(crate) fn tool() -> Action {
+    Action::Call { tool: "t".to_owned() }
+}
+
+pub(crate) fn any_tool() -> Scope {
+    Scope::Tool { tool: Pattern::Any }
+}
+
+pub(crate) fn ticket(decision: &Decision) -> TicketId {
+    match decision {
+        Decision::Go { ticket, .. } => *ticket,
+        other => panic!("not go: {other:?}"),
+    }
+}
+
+pub(crate) fn stage(decision: &Decision) -> Stage {
+    match decision {
+        Decision::Deny { refusal } => refusal.stage,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+pub(crate) fn waiting(decision: &Decision) -> RequestId {
+    match decision {
+        Decision::Wait { request, .. } => *request,
+        other => panic!("not waiting: {other:?}"),
+    }
+}
