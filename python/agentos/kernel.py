@@ -61,6 +61,7 @@ from agentos.messages import (
     RefusedReply,
     RequestCall,
     RequestId,
+    Restart,
     Rule,
     RulesCall,
     Scope,
@@ -68,6 +69,7 @@ from agentos.messages import (
     SignalName,
     SpawnAction,
     StateEvent,
+    Supervision,
     TickCall,
     TicketId,
     Wait,
@@ -304,14 +306,25 @@ class Kernel(ReadOnlyKernel):
         group: GroupSpec | None = None,
         lane: str | None = None,
         isolated: bool = False,
+        supervises: Supervision | None = None,
+        restart: Restart = "never",
     ) -> Child:
         """Starts a child process with the meet of `grants` and what `parent` holds.
 
         `isolated` says that the parent reads nothing of what it produces. With `lane` it waits for a place in
-        its parent's group, and holds it until its exit.
+        its parent's group, and holds it until its exit. A child that its parent `supervises` is started again
+        as `restart` says: a `RestartedEvent` tells of it.
         """
         wanted = [grant if isinstance(grant, Grant) else Grant(scope=grant) for grant in grants]
-        spec = ChildSpec(name=name, grants=wanted, budget=budget, group=group, isolated=isolated)
+        spec = ChildSpec(
+            name=name,
+            grants=wanted,
+            budget=budget,
+            group=group,
+            isolated=isolated,
+            supervises=supervises,
+            restart=restart,
+        )
         ticket = await self.request(parent, SpawnAction(child=spec), key=key, lane=lane)
         assert ticket.child is not None
         return Child(ticket.child, ticket.id)

@@ -20,6 +20,7 @@ Outcome = Literal["ok", "error", "cancelled", "lost"]
 ExitStatus = Literal["done", "failed", "cancelled", "killed", "lost"]
 SignalName = Literal["suspend", "resume", "cancel", "kill"]
 StateName = Literal["created", "ready", "running", "waiting", "suspended", "closing", "exited"]
+Restart = Literal["never", "on_failure", "always"]
 Rights = Literal["read", "write", "read_write"]
 
 
@@ -187,6 +188,17 @@ class GroupSpec(Struct, frozen=True):
     concurrency: int = 0
 
 
+class Supervision(Struct, frozen=True):
+    """How a process keeps its children: more than `restarts` within `within_us` microseconds, and it fails
+    itself. The pause before a restart doubles with each one, up to `longest_us`."""
+
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
+    restarts: int
+    within_us: int
+    pause_us: int = 0
+    longest_us: int = 0
+
+
 class ChildSpec(Struct, frozen=True):
     """What a child process starts with; it gets the meet of `grants` with what its parent holds."""
 
@@ -196,6 +208,9 @@ class ChildSpec(Struct, frozen=True):
     group: GroupSpec | None = None
     isolated: bool = False
     """Its parent reads nothing of what it produces: labels do not flow back."""
+    supervises: Supervision | None = None
+    restart: Restart = "never"
+    """When a parent that supervises starts it again."""
 
 
 class Action(Struct, tag_field="type", frozen=True):
@@ -589,6 +604,14 @@ class StateEvent(Event, tag="state", frozen=True):
     state: ProcessState
 
 
+class RestartedEvent(Event, tag="restarted", frozen=True):
+    """A supervisor's child fell and lives on as `pid`: whoever performs it starts anew."""
+
+    old: Pid
+    pid: Pid
+    name: str
+
+
 class SuspendEvent(Event, tag="suspend", frozen=True):
     """A process was suspended."""
 
@@ -601,7 +624,7 @@ class ResumeEvent(Event, tag="resume", frozen=True):
     pid: Pid
 
 
-AnyEvent = DecidedEvent | AskedEvent | CancelEvent | StateEvent | SuspendEvent | ResumeEvent
+AnyEvent = DecidedEvent | AskedEvent | CancelEvent | StateEvent | RestartedEvent | SuspendEvent | ResumeEvent
 
 
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
@@ -620,6 +643,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     group: Pid | None
     tickets: int
     labels: Labels = Labels()
+    restarts: int = 0
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

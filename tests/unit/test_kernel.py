@@ -13,13 +13,16 @@ from agentos.errors import BudgetExceeded, Denied, JournalError, MissingMechanis
 from agentos.kernel import Kernel, ReadOnlyKernel, open_kernel
 from agentos.messages import (
     ANY,
+    AnyEvent,
     CallAction,
     Cost,
     GroupSpec,
     Limit,
     Path,
     ReadAction,
+    RestartedEvent,
     Spawn,
+    Supervision,
     Tool,
 )
 
@@ -228,3 +231,34 @@ def test_public_names_differ_between_homes(tmp_path: FilePath) -> None:
         (tmp_path / home).mkdir()
         in_kernel(test, tmp_path / home / "kernel.db")
     assert names[0] != names[1]
+
+
+def test_a_fallen_child_of_a_supervisor_lives_on_in_a_new_process() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        keeper = await kernel.spawn(
+            kernel.root,
+            "keeper",
+            key="keeper",
+            grants=[Spawn()],
+            supervises=Supervision(strategy="one_for_one", restarts=1, within_us=10**9),
+        )
+        child = await kernel.spawn(keeper.pid, "worker", key="worker", restart="on_failure")
+        told = trio.Event()
+        found: list[RestartedEvent] = []
+
+        def watch(event: AnyEvent) -> None:
+            if isinstance(event, RestartedEvent):
+                found.append(event)
+                told.set()
+
+        kernel.watchers.append(watch)
+        await kernel.exit(child.pid, "failed")
+        await told.wait()
+        assert (found[0].old, found[0].name) == (child.pid, "worker")
+        row = next(row for row in kernel.processes() if row.pid == found[0].pid)
+        assert (row.parent, row.restarts) == (keeper.pid, 1)
+        # One restart was all: the second fall takes the supervisor along.
+        await kernel.exit(found[0].pid, "failed")
+        await kernel.wait_exited(keeper.pid)
+
+    in_kernel(test)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Grant, Limit, Scope};
+use crate::{Grant, Limit, Restart, Scope, Supervision};
 
 /// An effect that a process asks for. Contents (prompts, file bytes) never travel here: only what the
 /// decision needs, at most a few hundred bytes, with digests standing for the rest.
@@ -35,7 +35,7 @@ pub enum Action {
     },
     /// Start a child process; the ticket is completed by the child's exit.
     Spawn {
-        child: ChildSpec,
+        child: Box<ChildSpec>,
     },
     UseSecret {
         name: String,
@@ -118,6 +118,12 @@ pub struct ChildSpec {
     /// Its parent reads nothing of what it produces (a person does, or a check): labels do not flow back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub isolated: bool,
+    /// Its children are started again as this says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervises: Option<Supervision>,
+    /// When a parent that supervises starts it again. Its spawn ticket stays open until it is given up.
+    #[serde(default, skip_serializing_if = "Restart::is_never")]
+    pub restart: Restart,
 }
 
 /// A scheduling group: its share against its siblings and its own concurrency.

@@ -188,6 +188,12 @@ pub enum Event {
         pid: Pid,
         state: crate::State,
     },
+    /// A supervisor's child fell and lives on as `pid`: whoever performs it starts anew.
+    Restarted {
+        old: Pid,
+        pid: Pid,
+        name: String,
+    },
     Suspend {
         pid: Pid,
     },

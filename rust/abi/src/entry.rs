@@ -65,7 +65,7 @@ pub enum Fact {
     },
     /// One rule of the set, its examples left out.
     Rule {
-        rule: Rule,
+        rule: Box<Rule>,
     },
     /// A ticket was issued and its reservation made up the tree; from the queue when `request` is given.
     Go {
@@ -136,6 +136,21 @@ pub enum Fact {
     Exited {
         pid: Pid,
         status: ExitStatus,
+    },
+    /// These children of a supervisor are ended and, from `at_us` on, started again, in this order.
+    Restarting {
+        supervisor: Pid,
+        members: Vec<Pid>,
+        at_us: u64,
+    },
+    /// A fallen child lives on in a new process, which takes over its spawn ticket.
+    Restarted {
+        pid: Pid,
+        born: Born,
+    },
+    /// A fallen child is not started again.
+    GivenUp {
+        pid: Pid,
     },
     Derived {
         capability: CapabilityId,

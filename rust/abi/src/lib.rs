@@ -21,6 +21,6 @@ pub use cost::{Cost, Limit};
 pub use entry::{Born, Derivation, Entry, Fact};
 pub use id::{CapabilityId, Pid, RequestId, TicketId};
 pub use label::{Integrity, Labels, Secrecy};
-pub use process::{ExitStatus, Signal, State};
+pub use process::{ExitStatus, Restart, Signal, State, Strategy, Supervision};
 pub use rule::{Effect, Example, Matcher, Move, Rule};
 pub use view::{ProcessView, Question};

@@ -39,3 +39,47 @@ pub enum Signal {
     Cancel,
     Kill,
 }
+
+/// When a supervisor starts a child again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    #[default]
+    Never,
+    /// After it failed or was lost.
+    OnFailure,
+    /// Whenever it ends by itself.
+    Always,
+}
+
+impl Restart {
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        *self == Self::Never
+    }
+}
+
+/// Which children are started again when one falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    OneForOne,
+    OneForAll,
+    /// The one that fell and those that were started after it.
+    RestForOne,
+}
+
+/// How a process keeps its children, after Erlang/OTP's supervisors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supervision {
+    pub strategy: Strategy,
+    /// More restarts than this `within_us` microseconds, and the supervisor fails itself.
+    pub restarts: u32,
+    pub within_us: u64,
+    /// The pause before a restart; it doubles with each one within the window, up to `longest_us`.
+    #[serde(default)]
+    pub pause_us: u64,
+    #[serde(default)]
+    pub longest_us: u64,
+}

@@ -23,6 +23,8 @@ pub struct ProcessView {
     pub group: Option<Pid>,
     pub tickets: u32,
     pub labels: Labels,
+    /// How often it was started again.
+    pub restarts: u32,
 }
 
 /// A request that a person must decide, as `inbox` shows it.

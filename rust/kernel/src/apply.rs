@@ -1,18 +1,17 @@
 //! Turns one decided fact into state. Decides nothing: recovery runs this and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use agentos_abi::{
-    Action, Born, CapabilityId, ChildSpec, Cost, Entry, ExitStatus, Fact, GroupSpec, Labels, Pid, Refusal,
-    RequestId, Signal, State as ProcessState, TicketId,
+    Action, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Pid, Refusal, RequestId, Signal,
+    State as ProcessState, TicketId,
 };
 
 use crate::budget::{charge, reserve};
 use crate::label;
-use crate::process::{Answer, Group, Process};
+use crate::life::{bear, closing, exited, given_up, hand_out, restarted, restarting, revoke};
+use crate::process::Answer;
 use crate::queue::UNLIMITED;
 use crate::settle::CLOSING_GRACE_US;
-use crate::state::{Capability, State, Ticket, Waiting};
+use crate::state::{State, Ticket, Waiting};
 
 pub(crate) fn apply(state: &mut State, entry: &Entry) {
     state.now_us = state.now_us.max(entry.at_us);
@@ -66,10 +65,13 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
             state.rules.clear();
             state.rules_digest = digest.clone();
         }
-        Fact::Rule { rule } => state.rules.push(rule.clone()),
+        Fact::Rule { rule } => state.rules.push((**rule).clone()),
         Fact::Signalled { pid, signal } => signalled(state, *pid, *signal),
         Fact::Closing { pid, status } => closing(state, *pid, *status),
         Fact::Exited { pid, status } => exited(state, *pid, *status),
+        Fact::Restarting { supervisor, members, at_us } => restarting(state, *supervisor, members, *at_us),
+        Fact::Restarted { pid, born } => restarted(state, *pid, born),
+        Fact::GivenUp { pid } => given_up(state, *pid),
         Fact::Derived { capability, from, to, grant } => {
             hand_out(state, *capability, Some(*from), *to, grant.clone());
         }
@@ -258,68 +260,6 @@ fn go(state: &mut State, fact: &Fact) {
     answer(state, *pid, key, Answer::Went(*ticket, child.as_ref().map(|born| born.pid)));
 }
 
-fn bear(
-    state: &mut State,
-    born: &Born,
-    parent: Option<Pid>,
-    spawn_ticket: Option<TicketId>,
-    spec: &ChildSpec,
-) {
-    // A child begins with what its parent knows: its task was made from that.
-    let known = parent.and_then(|parent| state.process(parent));
-    let labels = known.map(|parent| parent.labels).unwrap_or_default();
-    let history = known.map(|parent| parent.history.clone()).unwrap_or_default();
-    let process = Process {
-        parent,
-        name: spec.name.clone(),
-        state: ProcessState::Ready,
-        since_us: state.now_us,
-        closing: None,
-        children: BTreeSet::new(),
-        capabilities: BTreeSet::new(),
-        tickets: BTreeSet::new(),
-        waiting: BTreeSet::new(),
-        spawn_ticket,
-        budget: spec.budget,
-        spent: Cost::ZERO,
-        reserved: Cost::ZERO,
-        group: spec.group.clone().map(|spec| Group { spec, running: 0 }),
-        answers: BTreeMap::new(),
-        labels,
-        history,
-        standing: Vec::new(),
-        isolated: spec.isolated,
-    };
-    if !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
-        return;
-    }
-    if let Some(parent) = parent.and_then(|parent| state.process_mut(parent)) {
-        parent.children.insert(born.pid);
-    }
-    for derivation in &born.capabilities {
-        hand_out(state, derivation.capability, derivation.from, born.pid, derivation.grant.clone());
-    }
-}
-
-fn hand_out(
-    state: &mut State,
-    id: CapabilityId,
-    from: Option<CapabilityId>,
-    to: Pid,
-    grant: agentos_abi::Grant,
-) {
-    let row = Capability { owner: to, from, derived: BTreeSet::new(), grant, tickets: BTreeSet::new() };
-    if !state.capabilities.insert((id.index(), id.generation()), row) {
-        return;
-    }
-    if let Some(source) = from.and_then(|from| state.capability_mut(from)) {
-        source.derived.insert(id);
-    }
-    if let Some(process) = state.process_mut(to) {
-        process.capabilities.insert(id);
-    }
-}
-
 fn extended(state: &mut State, id: TicketId, estimate: Cost) {
     let Some(ticket) = state.ticket_mut(id) else { return };
     ticket.reserved = ticket.reserved.plus(estimate);
@@ -336,7 +276,7 @@ fn expire(state: &mut State, id: TicketId, until_us: u64) {
     state.expiries.insert((until_us, id));
 }
 
-fn complete(state: &mut State, id: TicketId, cost: Cost, labels: Labels) {
+pub(crate) fn complete(state: &mut State, id: TicketId, cost: Cost, labels: Labels) {
     let Some(ticket) = state.tickets.remove((id.index(), id.generation())) else { return };
     if let Some(at) = ticket.expires_us {
         state.expiries.remove(&(at, id));
@@ -374,81 +314,6 @@ fn signalled(state: &mut State, pid: Pid, signal: Signal) {
         Signal::Cancel | Signal::Kill => process.state,
     };
     state.stirred = true;
-}
-
-fn closing(state: &mut State, pid: Pid, status: ExitStatus) {
-    let now_us = state.now_us;
-    let Some(process) = state.process_mut(pid) else { return };
-    process.state = ProcessState::Closing;
-    process.since_us = now_us;
-    process.closing = Some(status);
-    state.closing.insert(pid);
-}
-
-fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
-    state.closing.remove(&pid);
-    let now_us = state.now_us;
-    let Some(process) = state.process_mut(pid) else { return };
-    process.state = ProcessState::Exited { status };
-    process.since_us = now_us;
-    process.answers.clear();
-    let parent = process.parent;
-    let spawn_ticket = process.spawn_ticket.take();
-    let heads_group = process.group.is_some();
-    let capabilities: Vec<CapabilityId> = process.capabilities.iter().copied().collect();
-    for capability in capabilities {
-        revoke(state, capability);
-    }
-    if heads_group {
-        for lane in state.lanes.values_mut() {
-            lane.forget(pid);
-        }
-    }
-    if let Some(ticket) = spawn_ticket {
-        complete(state, ticket, Cost::ZERO, Labels::BOTTOM);
-    }
-    flow_back(state, pid);
-    // A child of root has nobody to be looked up by once it has exited; others stay until their parent goes.
-    if parent == state.root {
-        reap(state, pid);
-    }
-}
-
-/// A parent reads what its child produced. The root is the person, who is told and decides.
-fn flow_back(state: &mut State, pid: Pid) {
-    let Some(process) = state.process(pid).filter(|process| !process.isolated) else { return };
-    let (labels, history) = (process.labels, process.history.clone());
-    let Some(parent) = process.parent.filter(|parent| Some(*parent) != state.root) else { return };
-    let Some(parent) = state.process_mut(parent) else { return };
-    parent.labels = parent.labels.join(labels);
-    for (rule, met) in history {
-        let known = parent.history.entry(rule).or_default();
-        *known = (*known).max(met);
-    }
-}
-
-fn reap(state: &mut State, pid: Pid) {
-    let mut doomed = vec![pid];
-    while let Some(next) = doomed.pop() {
-        let Some(process) = state.processes.remove((next.index(), next.generation())) else { continue };
-        doomed.extend(process.children.iter().copied());
-        if let Some(parent) = process.parent.and_then(|parent| state.process_mut(parent)) {
-            parent.children.remove(&next);
-        }
-    }
-}
-
-fn revoke(state: &mut State, capability: CapabilityId) {
-    let source = state.capability(capability).and_then(|row| row.from);
-    if let Some(source) = source.and_then(|source| state.capability_mut(source)) {
-        source.derived.remove(&capability);
-    }
-    for id in state.derivations(capability) {
-        let Some(row) = state.capabilities.remove((id.index(), id.generation())) else { continue };
-        if let Some(owner) = state.process_mut(row.owner) {
-            owner.capabilities.remove(&id);
-        }
-    }
 }
 
 /// Takes a request out of its queue and returns it.

@@ -148,7 +148,7 @@ fn replace_rules(state: &State, rules: &[Rule], digest: &str) -> Decided {
     let mut facts = vec![Fact::Rules { digest: digest.to_owned(), count }];
     facts.extend(rules.iter().map(|rule| {
         let bare = Rule { catches: Vec::new(), spares: Vec::new(), ..rule.clone() };
-        Fact::Rule { rule: bare }
+        Fact::Rule { rule: Box::new(bare) }
     }));
     Decided::done(facts)
 }

@@ -77,8 +77,13 @@ impl Driven {
         group: Option<GroupSpec>,
     ) -> Pid {
         let grants = grants.into_iter().map(Grant::from).collect();
-        let child = ChildSpec { name: "child".to_owned(), grants, budget, group, ..ChildSpec::default() };
-        match self.request(parent, Action::Spawn { child }, Cost::ZERO, None) {
+        let name = "child".to_owned();
+        self.bear(parent, ChildSpec { name, grants, budget, group, ..ChildSpec::default() })
+    }
+
+    /// Starts a child with exactly this specification.
+    pub(crate) fn bear(&mut self, parent: Pid, child: ChildSpec) -> Pid {
+        match self.request(parent, Action::Spawn { child: Box::new(child) }, Cost::ZERO, None) {
             Decision::Go { child: Some(pid), .. } => pid,
             other => panic!("no child: {other:?}"),
         }

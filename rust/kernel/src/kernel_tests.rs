@@ -21,7 +21,7 @@ fn a_grant_that_the_parent_has_nothing_of_is_refused() {
     let (mut os, root) = Driven::new();
     let parent = os.spawn(root, vec![Scope::Spawn], Limit::default(), None);
     let child = ChildSpec { name: "c".to_owned(), grants: vec![Scope::Exec.into()], ..ChildSpec::default() };
-    let decision = os.request(parent, Action::Spawn { child }, Cost::ZERO, None);
+    let decision = os.request(parent, Action::Spawn { child: Box::new(child) }, Cost::ZERO, None);
     assert_eq!(stage(&decision), Stage::Capability);
 }
 
@@ -133,7 +133,7 @@ fn a_group_never_runs_more_than_it_may() {
     let group = Some(GroupSpec { weight: 1, concurrency: 2 });
     let batch = os.spawn(root, vec![Scope::Spawn], Limit::default(), group);
     let spec = ChildSpec { name: "u".to_owned(), ..ChildSpec::default() };
-    let spawn = || Action::Spawn { child: spec.clone() };
+    let spawn = || Action::Spawn { child: Box::new(spec.clone()) };
     let first = os.request(batch, spawn(), Cost::ZERO, Some("exec"));
     ticket(&os.request(batch, spawn(), Cost::ZERO, Some("exec")));
     let third = waiting(&os.request(batch, spawn(), Cost::ZERO, Some("exec")));
@@ -285,7 +285,11 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
         .collect();
     let root = os.kernel.state().root().expect("there is a root");
     let pid = dice.pick(&pids).unwrap_or(root);
-    match dice.roll(15) {
+    match dice.roll(16) {
+        15 if pid != root => {
+            let status = [ExitStatus::Done, ExitStatus::Failed, ExitStatus::Lost][dice.roll(3) as usize];
+            os.call(Call::Exit { pid, status });
+        }
         12 => {
             let effect = dice.pick(&[Effect::Ask, Effect::Deny]).unwrap_or(Effect::Deny);
             let rules = if dice.roll(3) == 0 { Vec::new() } else { vec![tool_after_secret(effect)] };
@@ -315,9 +319,24 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
             let host = Scope::Host { host: Pattern::Any, port: 0 };
             let secret = Scope::Secret { name: Pattern::Any };
             let grants = [any_tool(), Scope::Spawn, host, secret].map(Grant::from).to_vec();
-            let isolated = dice.roll(2) == 0;
-            let child = ChildSpec { name: "n".to_owned(), grants, budget, group, isolated };
-            os.request(pid, Action::Spawn { child }, Cost::ZERO, Some("exec").filter(|_| dice.roll(2) == 0));
+            let strategy = dice.pick(&[Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne]);
+            let supervises = strategy.filter(|_| dice.roll(3) == 0).map(|strategy| Supervision {
+                strategy,
+                restarts: 2,
+                within_us: 30_000_000,
+                pause_us: dice.roll(2_000_000),
+                longest_us: 5_000_000,
+            });
+            let restart =
+                dice.pick(&[Restart::Never, Restart::OnFailure, Restart::Always]).unwrap_or_default();
+            let (name, isolated) = ("n".to_owned(), dice.roll(2) == 0);
+            let child = ChildSpec { name, grants, budget, group, isolated, supervises, restart };
+            os.request(
+                pid,
+                Action::Spawn { child: Box::new(child) },
+                Cost::ZERO,
+                Some("exec").filter(|_| dice.roll(2) == 0),
+            );
         }
         6..=8 => {
             if let Some(ticket) = dice.pick(&open) {

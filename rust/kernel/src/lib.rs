@@ -16,11 +16,13 @@ mod decide;
 mod explain;
 mod gate;
 mod label;
+mod life;
 mod process;
 mod queue;
 mod request;
 mod settle;
 mod state;
+mod supervise;
 mod table;
 mod view;
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agentos_abi::{Action, CapabilityId, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, TicketId};
+use agentos_abi::{
+    Action, CapabilityId, ChildSpec, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, Supervision,
+    TicketId,
+};
 
 /// What a repeated request gets: the answer the first one got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,29 @@ pub(crate) struct Process {
     pub(crate) standing: Vec<(String, Action, Option<String>)>,
     /// Its parent reads nothing that it produces.
     pub(crate) isolated: bool,
+    /// How it keeps its children.
+    pub(crate) supervises: Option<Box<Supervisor>>,
+    /// What it is started from again; only where its parent supervises it.
+    pub(crate) again: Option<Box<ChildSpec>>,
+    /// Its place in the order in which its parent started its children; kept over restarts.
+    pub(crate) rank: u64,
+    pub(crate) restarts: u32,
+}
+
+/// What a supervisor is about to do, and what it did lately.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Supervisor {
+    pub(crate) spec: Supervision,
+    /// When restarts were decided (UTC microseconds), those within the window at least.
+    pub(crate) log: Vec<u64>,
+    pub(crate) pending: Vec<Pending>,
+}
+
+/// Children that are being ended and will be started again, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) at_us: u64,
+    pub(crate) members: Vec<Pid>,
 }
 
 /// A scheduling group's share and what it uses.

@@ -270,7 +270,7 @@ pub(crate) fn holds(state: &State, now_us: u64, pid: Pid, scope: &Scope) -> bool
 }
 
 /// The capabilities of `pid` that are neither expired nor used up.
-fn held(state: &State, now_us: u64, pid: Pid) -> impl Iterator<Item = (CapabilityId, &Grant)> {
+pub(crate) fn held(state: &State, now_us: u64, pid: Pid) -> impl Iterator<Item = (CapabilityId, &Grant)> {
     let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.iter().copied());
     ids.filter_map(|id| Some((id, &state.capability(id)?.grant)))
         .filter(move |(_, grant)| grant.expires_us.is_none_or(|at| at > now_us) && grant.uses != Some(0))
@@ -329,7 +329,8 @@ fn go(
         Action::Spawn { child: spec } => match born(state, now_us, waiting.pid, spec) {
             // What was asked for is in the queue's entry or gone; what was given is in `child`.
             Ok(born) => {
-                (Action::Spawn { child: ChildSpec { grants: Vec::new(), ..spec.clone() } }, Some(born))
+                let child = ChildSpec { grants: Vec::new(), ..(**spec).clone() };
+                (Action::Spawn { child: Box::new(child) }, Some(born))
             }
             Err(refusal) => return (Decision::Deny { refusal }, None),
         },

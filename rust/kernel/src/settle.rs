@@ -6,6 +6,7 @@ use crate::decide::lost;
 use crate::queue::{self, Next};
 use crate::request::{admit, denied, over_budget, refusal};
 use crate::state::State;
+use crate::supervise;
 
 /// How long a performer has to stop after it was asked to; then its effect counts as lost.
 pub(crate) const CLOSING_GRACE_US: u64 = 30_000_000;
@@ -17,6 +18,7 @@ pub(crate) fn next(state: &State, now_us: u64) -> Option<Fact> {
     expired(state, now_us)
         .or_else(|| overdue(state, now_us))
         .or_else(|| closing(state))
+        .or_else(|| supervise::next(state, now_us))
         .or_else(|| admission(state, now_us))
 }
 
@@ -112,6 +114,10 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         Fact::Signalled { pid, signal: Signal::Suspend } => Some(Event::Suspend { pid: *pid }),
         Fact::Signalled { pid, .. } => Some(Event::Resume { pid: *pid }),
         Fact::Closing { pid, .. } => Some(Event::State { pid: *pid, state: ProcessState::Closing }),
+        Fact::Restarted { pid, born } => {
+            let name = state.process(*pid)?.name.clone();
+            Some(Event::Restarted { old: *pid, pid: born.pid, name })
+        }
         Fact::Exited { pid, status } => {
             Some(Event::State { pid: *pid, state: ProcessState::Exited { status: *status } })
         }
@@ -126,6 +132,8 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         | Fact::Extended { .. }
         | Fact::Orphaned { .. }
         | Fact::Completed { .. }
+        | Fact::Restarting { .. }
+        | Fact::GivenUp { .. }
         | Fact::Derived { .. }
         | Fact::Revoked { .. }
         | Fact::Lane { .. }

@@ -79,6 +79,12 @@ pub struct State {
     pub(crate) deadlines: BTreeSet<(u64, RequestId)>,
     pub(crate) expiries: BTreeSet<(u64, TicketId)>,
     pub(crate) closing: BTreeSet<Pid>,
+    /// Children that ended and of which their supervisor has yet to say what becomes of them.
+    pub(crate) fallen: BTreeSet<Pid>,
+    /// When supervisors start children again.
+    pub(crate) restarts: BTreeSet<(u64, Pid)>,
+    /// Ranks handed out to processes.
+    pub(crate) births: u64,
     /// Something was released or queued since the queues were last looked at.
     pub(crate) stirred: bool,
     pub(crate) records: BTreeMap<String, BTreeMap<String, String>>,
@@ -157,9 +163,7 @@ impl State {
     pub fn next_deadline_us(&self) -> Option<u64> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        match (deadline, expiry) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let restart = self.restarts.first().map(|(at, _)| *at);
+        [deadline, expiry, restart].into_iter().flatten().min()
     }
 }

@@ -42,6 +42,7 @@ impl State {
                 group: Some(self.group_of(pid)),
                 tickets: u32::try_from(process.tickets.len()).unwrap_or(u32::MAX),
                 labels: process.labels,
+                restarts: process.restarts,
             }
         })
     }
