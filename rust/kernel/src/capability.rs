@@ -1,9 +1,11 @@
-//! The meet of scopes, and what an action requires.
+//! The meet of scopes.
 //!
 //! INVARIANT: `covers(meet(a, b), x)` implies `covers(a, x)` and `covers(b, x)`. A child gets
 //! `parent ⊓ request` and nothing else, so amplification is not expressible.
 
-use agentos_abi::{Action, Grant, Pattern, Rights, Scope};
+use agentos_abi::{Grant, Pattern, Rights, Scope};
+
+use crate::need::Need;
 
 /// Both at once: what `left` and `right` each allow. `None` if that is nothing.
 #[must_use]
@@ -62,10 +64,10 @@ pub fn meet(left: &Scope, right: &Scope) -> Option<Scope> {
     }
 }
 
-/// Whether everything that `wanted` means is also meant by `held`.
+/// Whether everything that `wanted` means is also meant by `held`: whether their meet is `wanted`.
 #[must_use]
 pub fn covers(held: &Scope, wanted: &Scope) -> bool {
-    meet(held, wanted).as_ref() == Some(wanted)
+    Need::of(wanted).is_covered_by(&Need::of(held))
 }
 
 /// The meet of two grants: the scopes' meet with the earlier expiry and the fewer uses.
@@ -75,46 +77,6 @@ pub(crate) fn meet_grants(held: &Grant, wanted: &Grant) -> Option<Grant> {
         expires_us: least(held.expires_us, wanted.expires_us),
         uses: least(held.uses, wanted.uses),
     })
-}
-
-/// Every scope that `action` needs; all of them must be held.
-pub(crate) fn required(action: &Action) -> Vec<Scope> {
-    let is = |name: &String| Pattern::Is(name.clone());
-    match action {
-        Action::Model { model, .. } => vec![Scope::Model { model: is(model) }],
-        Action::Exec { mandate, .. } => {
-            let mut scopes = vec![Scope::Exec];
-            scopes.extend(mandate.iter().cloned());
-            scopes
-        }
-        Action::Read { path } => vec![Scope::Path { path: path.clone(), rights: Rights::Read }],
-        Action::Write { path } => vec![Scope::Path { path: path.clone(), rights: Rights::Write }],
-        Action::Connect { host, port } => vec![Scope::Host { host: is(host), port: *port }],
-        Action::Send { mailbox } => vec![Scope::Mailbox { name: is(mailbox) }],
-        Action::Spawn { .. } => vec![Scope::Spawn],
-        Action::UseSecret { name } => vec![Scope::Secret { name: is(name) }],
-        Action::Remember { space } => vec![Scope::Memory { space: is(space), rights: Rights::Write }],
-        Action::Recall { space } => vec![Scope::Memory { space: is(space), rights: Rights::Read }],
-        Action::Publish { repository, reference } => {
-            vec![Scope::Publish { repository: is(repository), reference: reference.clone() }]
-        }
-        Action::Call { tool } => vec![Scope::Tool { tool: is(tool) }],
-        Action::Endorse => vec![Scope::Endorse],
-        Action::Declassify => vec![Scope::Declassify],
-    }
-}
-
-/// Why a scope is not well formed, if it is not: a path that could mean another place than it says.
-pub(crate) fn malformed(scope: &Scope) -> Option<String> {
-    match scope {
-        Scope::Path { path, .. } if !normal(path) => {
-            Some(format!("path `{path}` is not absolute and normal (no `.`, `..`, empty parts or NUL)"))
-        }
-        Scope::Publish { reference, .. } if !is_reference(reference) => {
-            Some(format!("`{reference}` is not a full ref name"))
-        }
-        _ => None,
-    }
 }
 
 pub(crate) fn normal(path: &str) -> bool {

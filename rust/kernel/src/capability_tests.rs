@@ -2,7 +2,7 @@ use super::*;
 
 /// A small universe in which every pair and triple can be tried.
 fn universe() -> Vec<Scope> {
-    let mut scopes = vec![Scope::Everything, Scope::Exec, Scope::Spawn];
+    let mut scopes = vec![Scope::Everything, Scope::Exec, Scope::Spawn, Scope::Endorse, Scope::Declassify];
     for rights in [Rights::Read, Rights::Write, Rights::ReadWrite] {
         for path in ["/", "/a", "/a/b", "/ab"] {
             scopes.push(Scope::Path { path: path.to_owned(), rights });
@@ -16,6 +16,7 @@ fn universe() -> Vec<Scope> {
         scopes.push(Scope::Tool { tool: pattern.clone() });
         scopes.push(Scope::Secret { name: pattern.clone() });
         scopes.push(Scope::Mailbox { name: pattern.clone() });
+        scopes.push(Scope::Process { name: pattern.clone() });
         for port in [0, 443] {
             scopes.push(Scope::Host { host: pattern.clone(), port });
         }
@@ -32,6 +33,16 @@ fn meet_is_idempotent_and_commutative() {
         assert_eq!(meet(&a, &a), Some(a.clone()));
         for b in universe() {
             assert_eq!(meet(&a, &b), meet(&b, &a), "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_covered_is_what_the_meet_leaves_whole() {
+    for held in universe() {
+        for wanted in universe() {
+            let by_meet = meet(&held, &wanted).as_ref() == Some(&wanted);
+            assert_eq!(covers(&held, &wanted), by_meet, "{held:?} {wanted:?}");
         }
     }
 }
@@ -74,10 +85,10 @@ fn a_sibling_whose_name_starts_the_same_is_not_below() {
 fn paths_that_could_mean_another_place_are_malformed() {
     for path in ["", "a", "/a/../b", "/a/./b", "/a//b", "/a/", "/a\0b", "/.."] {
         let scope = Scope::Path { path: path.to_owned(), rights: Rights::Read };
-        assert!(malformed(&scope).is_some(), "{path:?}");
+        assert!(Need::of(&scope).malformed().is_some(), "{path:?}");
     }
     for path in ["/", "/a", "/a/..b", "/a b/\u{e9}"] {
         let scope = Scope::Path { path: path.to_owned(), rights: Rights::Read };
-        assert_eq!(malformed(&scope), None, "{path:?}");
+        assert_eq!(Need::of(&scope).malformed(), None, "{path:?}");
     }
 }

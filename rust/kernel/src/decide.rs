@@ -8,6 +8,7 @@ use agentos_abi::{
 use crate::budget::{Verdict, verdict};
 use crate::capability::meet_grants;
 use crate::gate;
+use crate::need::Need;
 use crate::process::legal;
 use crate::request::{self, Request, denied, holds, over_budget, refusal};
 use crate::settle::CLIENT_GRACE_US;
@@ -276,6 +277,9 @@ fn derive(state: &State, pid: Pid, from: CapabilityId, to: Pid, grant: &Grant) -
     };
     if !state.process(to).is_some_and(|process| process.is_active()) {
         return Decided::stale("process");
+    }
+    if let Some(message) = Need::of(&grant.scope).malformed() {
+        return Decided::refused(Stage::Capability, "malformed", message);
     }
     match meet_grants(&source.grant, grant) {
         Some(grant) => {

@@ -31,7 +31,7 @@ fn revocation_reaches_all_that_was_derived_and_cancels_what_it_carried() {
     let parent = os.spawn(root, vec![any_tool(), Scope::Spawn], Limit::default(), None);
     let child = os.spawn(parent, vec![any_tool()], Limit::default(), None);
     let open = ticket(&os.request(child, tool(), Cost::ZERO, None));
-    let held = os.kernel.state().process(parent).expect("lives").capabilities.clone();
+    let held = os.kernel.state().process(parent).expect("lives").capabilities.ids().to_vec();
     let capability = *held.first().expect("it holds the tool");
     assert_eq!(os.call(Call::Revoke { pid: parent, capability }), Reply::Done);
     assert_eq!(stage(&os.request(child, tool(), Cost::ZERO, None)), Stage::Capability);

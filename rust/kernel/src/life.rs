@@ -7,6 +7,8 @@ use agentos_abi::{
 };
 
 use crate::apply::complete;
+use crate::holdings::Holdings;
+use crate::need::Need;
 use crate::process::{Group, Pending, Process, Supervisor};
 use crate::state::{Capability, State};
 use crate::supervise;
@@ -38,7 +40,7 @@ pub(crate) fn bear(
         since_us: state.now_us,
         closing: None,
         children: BTreeSet::new(),
-        capabilities: BTreeSet::new(),
+        capabilities: Holdings::default(),
         tickets: BTreeSet::new(),
         waiting: BTreeSet::new(),
         spawn_ticket,
@@ -81,8 +83,13 @@ pub(crate) fn hand_out(
     if let Some(source) = from.and_then(|from| state.capability_mut(from)) {
         source.derived.insert(id);
     }
-    if let Some(process) = state.process_mut(to) {
-        process.capabilities.insert(id);
+    // Both at once: the process is changed while what others hold is looked up.
+    let (processes, capabilities) = (&mut state.processes, &state.capabilities);
+    let given = |id: CapabilityId| {
+        capabilities.get((id.index(), id.generation())).map(|row| Need::of(&row.grant.scope))
+    };
+    if let (Some(process), Some(need)) = (processes.get_mut((to.index(), to.generation())), given(id)) {
+        process.capabilities.insert(id, need, given);
     }
 }
 
@@ -109,7 +116,7 @@ pub(crate) fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
     }
     let parent = process.parent;
     let heads_group = process.group.is_some();
-    let capabilities: Vec<CapabilityId> = process.capabilities.iter().copied().collect();
+    let capabilities: Vec<CapabilityId> = process.capabilities.ids().to_vec();
     for capability in capabilities {
         revoke(state, capability);
     }
@@ -136,7 +143,7 @@ pub(crate) fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
 
 /// The grants that a process still holds, with what is left of their uses.
 fn left_over(state: &State, pid: Pid) -> Vec<Grant> {
-    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.iter());
+    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.ids());
     ids.filter_map(|id| Some(state.capability(*id)?.grant.clone())).collect()
 }
 
@@ -242,10 +249,15 @@ pub(crate) fn revoke(state: &mut State, capability: CapabilityId) {
     if let Some(source) = source.and_then(|source| state.capability_mut(source)) {
         source.derived.remove(&capability);
     }
-    for id in state.derivations(capability) {
-        let Some(row) = state.capabilities.remove((id.index(), id.generation())) else { continue };
-        if let Some(owner) = state.process_mut(row.owner) {
-            owner.capabilities.remove(&id);
-        }
+    let subtree = state.derivations(capability).into_iter();
+    let mut gone: Vec<(CapabilityId, Capability)> = subtree
+        .filter_map(|id| Some((id, state.capabilities.remove((id.index(), id.generation()))?)))
+        .collect();
+    // One pass over each holder, however much it loses.
+    gone.sort_unstable_by_key(|(id, row)| (row.owner, *id));
+    for lost in gone.chunk_by(|(_, one), (_, other)| one.owner == other.owner) {
+        let Some(owner) = lost.first().and_then(|(_, row)| state.process_mut(row.owner)) else { continue };
+        let lost: Vec<_> = lost.iter().map(|(id, row)| (*id, Need::of(&row.grant.scope))).collect();
+        owner.capabilities.remove(&lost);
     }
 }

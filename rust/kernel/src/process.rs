@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agentos_abi::{
-    Action, CapabilityId, ChildSpec, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, Supervision,
-    TicketId,
+    Action, ChildSpec, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, Supervision, TicketId,
 };
+
+use crate::holdings::Holdings;
 
 /// What a repeated request gets: the answer the first one got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) struct Process {
     /// The status it will exit with, once closing.
     pub(crate) closing: Option<agentos_abi::ExitStatus>,
     pub(crate) children: BTreeSet<Pid>,
-    pub(crate) capabilities: BTreeSet<CapabilityId>,
+    pub(crate) capabilities: Holdings,
     pub(crate) tickets: BTreeSet<TicketId>,
     pub(crate) waiting: BTreeSet<RequestId>,
     /// The ticket that its exit completes.

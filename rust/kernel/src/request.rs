@@ -7,13 +7,14 @@ use agentos_abi::{
 };
 
 use crate::budget::{Verdict, verdict};
-use crate::capability::{covers, malformed, meet_grants, required};
+use crate::capability::meet_grants;
 use crate::gate;
 use crate::label;
+use crate::need::Need;
 use crate::process::Answer;
 use crate::queue::{UNLIMITED, group_has_room};
 use crate::state::{State, Waiting};
-use crate::view::{describe, describe_amount};
+use crate::view::describe_amount;
 
 /// Longest key and name, so that an entry stays under 4 KiB.
 const NAME_BYTES: usize = 128;
@@ -222,14 +223,15 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
         let message = format!("keys and names are 1 to {NAME_BYTES} bytes long");
         return Err(refusal(Stage::Process, "name", message));
     }
-    let mut scopes = required(request.action);
-    if let Action::Spawn { child } = request.action {
-        scopes.extend(child.grants.iter().map(|grant| grant.scope.clone()));
-    }
-    if let Some(message) = scopes.iter().find_map(malformed) {
+    let asked: &[Grant] = match request.action {
+        Action::Spawn { child } => &child.grants,
+        _ => &[],
+    };
+    let needs = || Need::all(request.action).chain(asked.iter().map(|grant| Need::of(&grant.scope)));
+    if let Some(message) = needs().find_map(|need| need.malformed()) {
         return Err(refusal(Stage::Capability, "malformed", message));
     }
-    let bytes: usize = scopes.iter().map(|scope| describe(scope).len()).sum();
+    let bytes: usize = needs().map(|need| need.bytes()).sum();
     if bytes > SCOPE_BYTES {
         let message = format!("it names {bytes} bytes of objects; one request carries at most {SCOPE_BYTES}");
         return Err(refusal(Stage::Capability, "size", message));
@@ -237,7 +239,7 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One live capability for each scope that `action` needs.
+/// One live capability for each thing that `action` needs.
 pub(crate) fn carried(
     state: &State,
     now_us: u64,
@@ -245,11 +247,11 @@ pub(crate) fn carried(
     action: &Action,
 ) -> Result<Vec<CapabilityId>, Refusal> {
     let mut by = Vec::new();
-    for scope in required(action) {
-        match held(state, now_us, pid).find(|(_, grant)| covers(&grant.scope, &scope)) {
-            Some((id, _)) if by.contains(&id) => {}
-            Some((id, _)) => by.push(id),
-            None => return Err(not_held(state, pid, &scope)),
+    for need in Need::all(action) {
+        match covering(state, now_us, pid, &need) {
+            Some(id) if by.contains(&id) => {}
+            Some(id) => by.push(id),
+            None => return Err(not_held(state, pid, &need)),
         }
     }
     if let Action::Spawn { child } = action {
@@ -258,22 +260,36 @@ pub(crate) fn carried(
     Ok(by)
 }
 
-fn not_held(state: &State, pid: Pid, scope: &Scope) -> Refusal {
+fn not_held(state: &State, pid: Pid, need: &Need<'_>) -> Refusal {
     let name = state.process(pid).map_or("", |process| process.name.as_str());
-    let wanted: String = describe(scope).chars().take(SHOWN).collect();
+    let wanted: String = need.describe().chars().take(SHOWN).collect();
     refusal(Stage::Capability, &wanted, format!("`{name}` holds no capability for `{wanted}`"))
+}
+
+/// The capability by which `pid` has what is needed now, if it has one.
+pub(crate) fn covering(state: &State, now_us: u64, pid: Pid, need: &Need<'_>) -> Option<CapabilityId> {
+    let fits = |id: CapabilityId| {
+        state
+            .capability(id)
+            .is_some_and(|row| is_live(&row.grant, now_us) && need.is_covered_by(&Need::of(&row.grant.scope)))
+    };
+    state.process(pid)?.capabilities.find(need, fits)
 }
 
 /// Whether `pid` holds a live capability for all of `scope`.
 pub(crate) fn holds(state: &State, now_us: u64, pid: Pid, scope: &Scope) -> bool {
-    held(state, now_us, pid).any(|(_, grant)| covers(&grant.scope, scope))
+    covering(state, now_us, pid, &Need::of(scope)).is_some()
+}
+
+fn is_live(grant: &Grant, now_us: u64) -> bool {
+    grant.expires_us.is_none_or(|at| at > now_us) && grant.uses != Some(0)
 }
 
 /// The capabilities of `pid` that are neither expired nor used up.
 pub(crate) fn held(state: &State, now_us: u64, pid: Pid) -> impl Iterator<Item = (CapabilityId, &Grant)> {
-    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.iter().copied());
+    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.ids().iter().copied());
     ids.filter_map(|id| Some((id, &state.capability(id)?.grant)))
-        .filter(move |(_, grant)| grant.expires_us.is_none_or(|at| at > now_us) && grant.uses != Some(0))
+        .filter(move |(_, grant)| is_live(grant, now_us))
 }
 
 /// The child of a spawn: every grant it asks for, met with what the parent holds.
@@ -289,7 +305,7 @@ fn born(state: &State, now_us: u64, parent: Pid, spec: &ChildSpec) -> Result<Bor
             capabilities.push(Derivation { capability, from: Some(from), grant });
         }
         if capabilities.len() == before {
-            return Err(not_held(state, parent, &wanted.scope));
+            return Err(not_held(state, parent, &Need::of(&wanted.scope)));
         }
     }
     Ok(Born { pid: Pid::new(index, generation), capabilities })

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use agentos_abi::{
-    Action, Cost, Finding, Limit, Pattern, Pid, ProcessView, Question, Rights, Rule, Scope, TicketId,
-};
+use agentos_abi::{Action, Cost, Finding, Limit, Pid, ProcessView, Question, Rule, Scope, TicketId};
 
 use crate::explain;
+use crate::request::holds;
 
 use crate::state::State;
 
@@ -47,6 +46,13 @@ impl State {
         })
     }
 
+    /// Whether `pid` holds a live capability for all of `scope`. Allocates nothing; labels, rules and budgets
+    /// have no say here.
+    #[must_use]
+    pub fn allows(&self, pid: Pid, scope: &Scope) -> bool {
+        holds(self, self.now_us, pid, scope)
+    }
+
     /// What waits for a person, the oldest first.
     pub fn questions(&self) -> impl Iterator<Item = Question> {
         self.questions.iter().filter_map(|id| {
@@ -85,41 +91,6 @@ impl State {
     #[must_use]
     pub fn ticket_action(&self, ticket: TicketId) -> Option<(Pid, &agentos_abi::Action)> {
         self.ticket(ticket).map(|row| (row.pid, &row.action))
-    }
-}
-
-/// A scope in words: the name that refusals carry.
-pub(crate) fn describe(scope: &Scope) -> String {
-    match scope {
-        Scope::Everything => "everything".to_owned(),
-        Scope::Path { path, rights } => format!("{} {path}", rights_word(*rights)),
-        Scope::Host { host, port } => format!("connect {}:{port}", pattern(host)),
-        Scope::Model { model } => format!("model {}", pattern(model)),
-        Scope::Tool { tool } => format!("tool {}", pattern(tool)),
-        Scope::Exec => "exec".to_owned(),
-        Scope::Spawn => "spawn".to_owned(),
-        Scope::Secret { name } => format!("secret {}", pattern(name)),
-        Scope::Mailbox { name } => format!("send {}", pattern(name)),
-        Scope::Memory { space, rights } => format!("memory {} {}", rights_word(*rights), pattern(space)),
-        Scope::Publish { repository, reference } => format!("publish {reference} in {}", pattern(repository)),
-        Scope::Process { name } => format!("process {}", pattern(name)),
-        Scope::Endorse => "endorse".to_owned(),
-        Scope::Declassify => "declassify".to_owned(),
-    }
-}
-
-fn pattern(pattern: &Pattern) -> &str {
-    match pattern {
-        Pattern::Any => "*",
-        Pattern::Is(name) => name,
-    }
-}
-
-fn rights_word(rights: Rights) -> &'static str {
-    match rights {
-        Rights::Read => "read",
-        Rights::Write => "write",
-        Rights::ReadWrite => "read-write",
     }
 }
 
