@@ -95,6 +95,13 @@ class _People:
         self._say(f"? {event['why']} ({event['rule']})")
         self._say(f"  it waits for: agentos approve {event['id']}  |  agentos deny {event['id']}")
 
+    def _pause(self, event: Event) -> None:
+        self._say(f"… looking again in {event['seconds']} s")
+
+    def _repaired(self, event: Event) -> None:
+        mended = ", ".join(f"{count} {what}" for what, count in event.items() if what != "event")
+        self._say(f"! the conversation was mended before it was sent: {mended}")
+
     def _warning(self, event: Event) -> None:
         self._say(f"! {event['text']}")
 

@@ -28,6 +28,7 @@ from agentos.messages import Cost, Outcome, Pid
 from agentos.models.conversation import Message, Text, ToolResult, ToolSpec, ToolUse, said
 from agentos.money import usd
 from agentos.runtime.agent import Ending, Record, Spec, granted
+from agentos.runtime.loop_guard import LoopGuard, call_of
 from agentos.runtime.model_call import Caller, TicketCancelled
 from agentos.runtime.transcript import Transcript
 from agentos.tools.failure import ToolFailure
@@ -40,8 +41,6 @@ INTERRUPTED = (
     "interrupted: AgentOS was stopped while this ran, so its outcome is unknown. "
     "Look at what is there before you repeat it."
 )
-SAME_WARN, SAME_STOP = 3, 6
-"""How often the same call may bring the same result in a row: then the model is told, then the run ends."""
 
 
 class Loop:
@@ -72,8 +71,7 @@ class Loop:
         self._emit = caller.emit
         self._place = Place(root=record.root, granted=granted(spec))
         self._calls = 0
-        self._same: tuple[str, str, str] = ("", "", "")
-        self._repeats = 0
+        self._guard = LoopGuard()
 
     async def run(self) -> Ending:
         """Runs until there is nothing left to do; says how it ended."""
@@ -142,7 +140,7 @@ class Loop:
         results = []
         for use in uses:
             self._emit({"event": "tool_call", "id": use.id, "name": use.name, "input": use.input})
-            result = self._notice(use, await self._call(use))
+            result = await self._guarded(use)
             self._emit(
                 {
                     "event": "tool_result",
@@ -154,21 +152,26 @@ class Loop:
             )
             results.append(result)
         await self._transcript.add(Message(role="user", content=tuple(results)))
-        if self._repeats < SAME_STOP:
+        if self._guard.broken is None:
             return None
-        message = f"the model made the same call {self._repeats} times with the same result"
-        error = {"code": "failed", "message": message, "where": self._same[0], "hint": None}
+        error = {"code": "failed", "message": self._guard.broken, "where": None, "hint": None}
         return Ending(state="failed", stop="loop", error=error)
 
-    def _notice(self, use: ToolUse, result: ToolResult) -> ToolResult:
-        """Counts repetitions, and tells the model when it goes round in circles."""
-        call = (use.name, msgspec.json.encode(use.input, order="sorted").decode(), result.text)
-        self._repeats = self._repeats + 1 if call == self._same else 1
-        self._same = call
-        if self._repeats < SAME_WARN:
-            return result
-        note = f"\n[the same call has now brought the same result {self._repeats} times: try another way]"
-        return msgspec.structs.replace(result, text=result.text + note)
+    async def _guarded(self, use: ToolUse) -> ToolResult:
+        """The call's result, unless the model goes round in circles: then the guard's word."""
+        call = call_of(use, self._kind(use))
+        verdict = self._guard.check(call)
+        if verdict.kind in ("block", "break"):
+            return ToolResult(id=use.id, text=verdict.reason, error=True)
+        if verdict.pause:
+            self._emit({"event": "pause", "id": use.id, "seconds": verdict.pause})
+            await trio.sleep(verdict.pause)
+        result = await self._call(use)
+        note = self._guard.record(call, result.text, failed=result.error) or verdict.reason
+        return msgspec.structs.replace(result, text=f"{result.text}\n[{note}]") if note else result
+
+    def _kind(self, use: ToolUse) -> type[Tool] | None:
+        return TOOLS.get(use.name) if use.name in self._spec.tools else None
 
     async def _call(self, use: ToolUse) -> ToolResult:
         self._calls += 1
@@ -180,7 +183,7 @@ class Loop:
         return ToolResult(id=use.id, text=text)
 
     def _decode(self, use: ToolUse) -> Tool:
-        kind = TOOLS.get(use.name) if use.name in self._spec.tools else None
+        kind = self._kind(use)
         if kind is None:
             raise ToolFailure(f"there is no tool `{use.name}`; there are: {', '.join(self._spec.tools)}")
         if use.malformed:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +29,7 @@ from agentos.models.reference import ModelReference, providers
 from agentos.runtime.call_failure import explained
 from agentos.runtime.meter import Meter
 from agentos.runtime.pressure import Pressure, Retry
+from agentos.runtime.session_repair import Report, repair
 from agentos.runtime.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -107,14 +108,19 @@ class Caller:
     emit: Callable[[dict[str, Any]], None]
     charge: Callable[[int], None]
     """Told what each attempt cost, in micro-dollars."""
+    _told: list[Report] = field(default_factory=list)
+    """The last repair of the conversation that was reported."""
 
     async def reply(self, transcript: Transcript, turn: int) -> Reply:
         """The model's next message. Raises BudgetExceeded, Denied, and what `explained` makes of failures."""
+        messages, repaired = repair(transcript.messages())
+        self._tell(repaired)
+        prompt_tokens = self._prompt_tokens(transcript) + repaired.added_bytes
         attempt = 0
         while True:
             await self.pressure.wait(self.model.lane)
             try:
-                return await self._attempt(transcript, f"model {turn}.{attempt}")
+                return await self._attempt(messages, prompt_tokens, f"model {turn}.{attempt}")
             except Broken as broken:
                 pause = self._pause(broken.error, attempt)
                 if pause is None:
@@ -125,6 +131,12 @@ class Caller:
                 else:
                     await trio.sleep(pause)
             attempt += 1
+
+    def _tell(self, repaired: Report) -> None:
+        """Says what was mended, once: the same damage is there on every later turn."""
+        if repaired and repaired not in self._told:
+            self.emit({"event": "repaired", **msgspec.to_builtins(repaired)})
+            self._told[:] = [repaired]
 
     def _pause(self, error: wire_events.Error, attempt: int) -> float | None:
         """Seconds to wait before another attempt; None where there is none."""
@@ -140,12 +152,11 @@ class Caller:
             return None
         return max(self.retry.pauses[attempt], asked or 0.0)
 
-    async def _attempt(self, transcript: Transcript, key: str) -> Reply:
-        prompt_tokens = self._prompt_tokens(transcript)
+    async def _attempt(self, messages: list[Message], prompt_tokens: int, key: str) -> Reply:
         ticket, max_tokens = await self._reserve(key, prompt_tokens)
         meter = Meter(self.price, prompt_tokens, max_tokens)
         try:
-            reply = await self._stream(ticket, transcript, meter)
+            reply = await self._stream(ticket, messages, meter)
         except Broken as broken:
             await self._settle(ticket, "error", meter.lost if broken.began else Cost())
             raise
@@ -193,7 +204,7 @@ class Caller:
             else:
                 return ticket, max_tokens
 
-    async def _stream(self, ticket: Ticket, transcript: Transcript, meter: Meter) -> Reply:
+    async def _stream(self, ticket: Ticket, messages: list[Message], meter: Meter) -> Reply:
         wire = WIRES[self.model.wire]
         options = Options(
             model=self.model.model,
@@ -201,7 +212,7 @@ class Caller:
             max_tokens=meter.max_tokens,
             max_tokens_key=providers()[self.model.provider].max_tokens_key,
         )
-        body = msgspec.json.encode(wire.body(transcript.messages(), self.tools, options))
+        body = msgspec.json.encode(wire.body(messages, self.tools, options))
         fold = Fold()
         stop: str | None = None
         with until_cancelled(self.kernel, ticket) as scope:

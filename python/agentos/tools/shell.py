@@ -23,6 +23,10 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     command: Annotated[str, Meta(min_length=1, description="The command line.")]
     timeout: Annotated[int, Meta(ge=1, le=1_800, description="Seconds after which it is ended.")] = 120
+    poll: Annotated[
+        bool,
+        Meta(description="It only looks whether something has happened by now; repeats come ever later."),
+    ] = False
 
     def mandate(self, place: Place) -> list[AnyScope]:
         """What the command may reach. Repositories' own data is read-only: hooks and settings there would
