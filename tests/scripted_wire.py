@@ -46,12 +46,14 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens. `input` is what was not read from or written to a cache; `output` includes `reasoning`."""
+    """Tokens. `input` is what was not read from or written to a cache; `cache_write` includes
+    `cache_write_hour`, `output` includes `reasoning`."""
 
     input: int = 10
     output: int = 5
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_hour: int = 0
     reasoning: int = 0
 
 
@@ -208,10 +210,14 @@ def _error(reply: Reply, wire: str) -> dict[str, Any]:
     return {"error": {"message": reply.error, "type": kind, "param": None, "code": None}}
 
 
-def _anthropic_usage(usage: Usage) -> dict[str, int]:
+def _anthropic_usage(usage: Usage) -> dict[str, Any]:
     return {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_hour,
+            "ephemeral_1h_input_tokens": usage.cache_write_hour,
+        },
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
     }

@@ -24,7 +24,9 @@ from agentos.runtime.model_call import Caller
 from agentos.runtime.pressure import Pressure, Retry
 from agentos.runtime.transcript import Transcript
 
-TIER = Tier(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000)
+TIER = Tier(
+    input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000, cache_write_hour=6_000_000
+)
 PRICE = Price(tiers=(TIER,), source="here")
 QUICK = Retry(pauses=(0.0, 0.0, 0.0, 0.0))
 
@@ -268,3 +270,22 @@ def test_only_what_a_key_was_submitted_for_is_called() -> None:
 
     with ScriptedModel() as server, ScriptedModel() as elsewhere:
         trio.run(main, server, elsewhere)
+
+
+def test_caches_that_a_gateway_keeps_longer_do_not_outrun_the_budget() -> None:
+    def keeps(request: Request) -> Reply:
+        written = Usage(input=0, cache_write=1_000, cache_write_hour=1_000, output=request.body["max_tokens"])
+        return Reply(text="x", usage=written)
+
+    async def main(server: ScriptedModel, budget: int) -> int:
+        async with stage(server, budget) as here:
+            with contextlib.suppress(BudgetExceeded):
+                await here.caller().reply(await here.transcript(), 1)
+            assert here.reserved == 0
+            assert here.spent <= budget
+            return here.spent
+
+    for budget, spent in ((100_000, 21_000), (20_000, None)):
+        with ScriptedModel(keeps) as server:
+            found = trio.run(main, server, budget)
+        assert spent is None or found == spent

@@ -13,9 +13,18 @@ from agentos.models.reference import default_name, providers, resolve
 
 
 def test_cost_counts_each_kind_of_token_and_rounds_up() -> None:
-    tier = Tier(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000)
+    tier = Tier(
+        input=3_000_000,
+        output=15_000_000,
+        cache_read=300_000,
+        cache_write=3_750_000,
+        cache_write_hour=6_000_000,
+    )
     usage = Usage(input_tokens=10, cache_read_tokens=1, cache_write_tokens=4, output_tokens=2)
     assert tier.cost(usage) == 76  # 30 + 0.3 + 15 + 30
+    parts = Usage(cache_write_tokens=4, cache_write_hour_tokens=3, output_tokens=2, reasoning_tokens=2)
+    assert tier.cost(parts) == 52  # 3.75 + 18 + 30: reasoning is part of the output
+    assert parts.total_tokens == 6
 
 
 @given(
@@ -34,9 +43,16 @@ def test_no_call_within_its_bounds_costs_more_than_the_most(
 
 
 def test_a_larger_prompt_falls_into_the_next_tier() -> None:
-    cheap, dear = (Tier(input=n, output=n, cache_read=n, cache_write=n) for n in (1_000_000, 9_000_000))
+    cheap, dear = (
+        Tier(input=n, output=n, cache_read=n, cache_write=n, cache_write_hour=n)
+        for n in (1_000_000, 9_000_000)
+    )
     two = Price(
-        tiers=(Tier(input=1_000_000, output=0, cache_read=0, cache_write=0, up_to=10), dear), source=""
+        tiers=(
+            Tier(input=1_000_000, output=0, cache_read=0, cache_write=0, cache_write_hour=0, up_to=10),
+            dear,
+        ),
+        source="",
     )
     assert two.cost(Usage(input_tokens=10)) == 10
     assert two.cost(Usage(input_tokens=11)) == 99

@@ -76,12 +76,14 @@ class ToolCallEnd(_Event, frozen=True, kw_only=True, tag="tool_call_end"):
 
 class Usage(_Event, frozen=True, kw_only=True, tag="usage"):
     """Tokens of the call so far: totals, so the last one counts. `input` leaves out what was read from or
-    written to the provider's cache; `output` includes `reasoning`."""
+    written to the provider's cache; `cache_write` includes `cache_write_hour`, what is kept for an hour and
+    not for minutes; `output` includes `reasoning`."""
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_hour: int = 0
     reasoning: int = 0
 
 

@@ -85,12 +85,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tokens of one call. `input_tokens` are those neither read from nor written to the provider's cache."""
+    """Tokens of one call. `input_tokens` are those neither read from nor written to the provider's cache.
+
+    Two are parts of others and count once: `cache_write_hour_tokens` of those written, kept for an hour and
+    not for minutes; `reasoning_tokens` of the output.
+    """
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_hour_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def prompt_tokens(self) -> int:
@@ -100,3 +106,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.output_tokens
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.__struct_fields__})
+
+    def minus(self, other: Usage) -> Usage:
+        """What came since `other`."""
+        return Usage(**{name: getattr(self, name) - getattr(other, name) for name in Usage.__struct_fields__})

@@ -20,12 +20,16 @@ SNAPSHOT = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices in micro-dollars per million tokens, for calls of at most `up_to` prompt tokens (None: any)."""
+    """Prices in micro-dollars per million tokens, for calls of at most `up_to` prompt tokens (None: any).
+
+    `cache_write_hour` is for what is written to be kept an hour; `cache_write` for what is kept minutes.
+    """
 
     input: int
     output: int
     cache_read: int
     cache_write: int
+    cache_write_hour: int
     up_to: int | None = None
 
     def cost(self, usage: Usage) -> int:
@@ -33,13 +37,15 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
         total = (
             usage.input_tokens * self.input
             + usage.cache_read_tokens * self.cache_read
-            + usage.cache_write_tokens * self.cache_write
+            + (usage.cache_write_tokens - usage.cache_write_hour_tokens) * self.cache_write
+            + usage.cache_write_hour_tokens * self.cache_write_hour
             + usage.output_tokens * self.output
         )
         return -(-total // 1_000_000)
 
     def most(self, prompt_tokens: int, output_tokens: int) -> int:
-        """Micro-dollars of a call of that size when every prompt token is of the dearest kind."""
+        """Micro-dollars of a call of that size when every prompt token is of the dearest kind that we ask
+        for: nothing is written to be kept an hour."""
         dearest = max(self.input, self.cache_write, self.cache_read)
         return -(-(prompt_tokens * dearest + output_tokens * self.output) // 1_000_000)
 
@@ -65,13 +71,21 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         return next(fitting, self.tiers[-1])
 
 
-FREE = Price(tiers=(Tier(input=0, output=0, cache_read=0, cache_write=0),), source="no price is known")
+FREE = Price(
+    tiers=(Tier(input=0, output=0, cache_read=0, cache_write=0, cache_write_hour=0),),
+    source="no price is known",
+)
 
 
 def price(provider: str, model: str) -> Price | None:
     """What `provider` asks for `model` (or the model that it is a dated snapshot of), if it is known."""
-    table = _table().get(provider, {})
+    table = prices(provider)
     return table.get(model) or table.get(SNAPSHOT.sub("", model))
+
+
+def prices(provider: str) -> dict[str, Price]:
+    """All prices that are known of `provider`, by model."""
+    return _table().get(provider, {})
 
 
 @functools.cache
@@ -90,13 +104,15 @@ def _table() -> dict[str, dict[str, Price]]:
 
 
 def _row(row: dict[str, str | int]) -> Tier:
-    kinds = ("input", "cache_read", "cache_write", "output")
+    kinds = ("input", "cache_read", "cache_write", "cache_write_hour", "output")
     sums = {kind: micros(str(row[kind])) for kind in kinds if kind in row}
     up_to = row.get("up_to")
+    cache_write = sums.get("cache_write", sums["input"])
     return Tier(
         input=sums["input"],
         output=sums["output"],
         cache_read=sums.get("cache_read", sums["input"]),
-        cache_write=sums.get("cache_write", sums["input"]),
+        cache_write=cache_write,
+        cache_write_hour=sums.get("cache_write_hour", cache_write),
         up_to=None if up_to is None else int(up_to),
     )

@@ -41,7 +41,9 @@ class Meter:
             input_tokens=usage.input,
             cache_read_tokens=usage.cache_read,
             cache_write_tokens=usage.cache_write,
+            cache_write_hour_tokens=usage.cache_write_hour,
             output_tokens=usage.output,
+            reasoning_tokens=usage.reasoning,
         )
 
     def actual(self) -> Cost:
@@ -58,8 +60,10 @@ class Meter:
         """How much more the call could still come to cost than is reserved."""
         output = max(self.max_tokens, self.usage.output_tokens, characters // LONGEST_TOKEN)
         most = self._cost(max(self._prompt_tokens, self.usage.prompt_tokens), output)
+        # A gateway may write caches that we did not ask for, at a price that was not reserved.
+        counted = self._price.cost(self.usage)
         return Cost(
-            usd_micros=max(0, most.usd_micros - self._reserved.usd_micros),
+            usd_micros=max(0, max(most.usd_micros, counted) - self._reserved.usd_micros),
             tokens=max(0, most.tokens - self._reserved.tokens),
         )
 

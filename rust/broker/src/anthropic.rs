@@ -100,6 +100,14 @@ struct UsageJson {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<CacheCreationJson>,
+}
+
+/// The same tokens by how long they are kept: told by newer servers, beside the sum or without it.
+#[derive(Deserialize)]
+struct CacheCreationJson {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 impl Anthropic {
@@ -210,6 +218,11 @@ impl Anthropic {
             (&mut usage.cache_write, json.cache_creation_input_tokens),
         ] {
             *field = value.unwrap_or(*field);
+        }
+        if let Some(kept) = json.cache_creation {
+            usage.cache_write_hour = kept.ephemeral_1h_input_tokens.unwrap_or(0);
+            let sum = kept.ephemeral_5m_input_tokens.unwrap_or(0).saturating_add(usage.cache_write_hour);
+            usage.cache_write = usage.cache_write.max(sum);
         }
         append(events, Event::Usage(*usage));
     }

@@ -24,7 +24,8 @@ fn ends(usage: Usage) -> [Event; 2] {
 fn thinking_text_and_calls_come_in_order() {
     let (events, result) = read(&[
         r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":1,"output_tokens":1,
-            "cache_read_input_tokens":2,"cache_creation_input_tokens":3}}}"#,
+            "cache_read_input_tokens":2,"cache_creation_input_tokens":3,
+            "cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":2}}}}"#,
         r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
         r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
         r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"sig"}}"#,
@@ -39,7 +40,8 @@ fn thinking_text_and_calls_come_in_order() {
         END,
     ]);
     assert_eq!(result, Ok(true));
-    let usage = Usage { input: 1, output: 1, cache_read: 2, cache_write: 3, reasoning: 0 };
+    let usage =
+        Usage { input: 1, output: 1, cache_read: 2, cache_write: 3, cache_write_hour: 2, reasoning: 0 };
     let mut expected = vec![
         Event::Usage(usage),
         Event::Thinking { delta: "hm".to_owned() },
@@ -51,6 +53,22 @@ fn thinking_text_and_calls_come_in_order() {
     ];
     expected.extend(ends(Usage { output: 9, ..usage }));
     assert_eq!(events, expected);
+}
+
+#[test]
+fn cache_writes_count_whether_they_come_as_a_sum_or_by_lifetime() {
+    for (told, cache_write, cache_write_hour) in [
+        (r#""cache_creation_input_tokens":7"#, 7, 0),
+        (r#""cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":3}"#, 7, 3),
+        (r#""cache_creation_input_tokens":0,"cache_creation":null"#, 0, 0),
+    ] {
+        let delta = format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"tool_use"}},"usage":{{"output_tokens":9,{told}}}}}"#
+        );
+        let (events, result) = read(&[&delta, END]);
+        assert_eq!(result, Ok(true));
+        assert_eq!(events, ends(Usage { output: 9, cache_write, cache_write_hour, ..Usage::default() }));
+    }
 }
 
 #[test]

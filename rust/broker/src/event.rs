@@ -53,13 +53,15 @@ pub enum Event {
 
 /// Tokens of the call so far: totals, so the last one counts.
 ///
-/// `input` leaves out what was read from or written to the provider's cache; `output` includes `reasoning`.
+/// `input` leaves out what was read from or written to the provider's cache; `cache_write` includes
+/// `cache_write_hour`, what is kept for an hour and not for minutes; `output` includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     pub input: u64,
     pub output: u64,
     pub cache_read: u64,
     pub cache_write: u64,
+    pub cache_write_hour: u64,
     pub reasoning: u64,
 }
 

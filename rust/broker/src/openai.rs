@@ -83,6 +83,7 @@ struct FunctionJson<'a> {
 struct UsageJson {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptJson>,
     completion_tokens_details: Option<CompletionJson>,
 }
@@ -230,14 +231,19 @@ impl OpenAi {
 
 impl From<UsageJson> for Usage {
     fn from(json: UsageJson) -> Self {
+        let prompt = json.prompt_tokens.unwrap_or(0);
         let cache_read = json.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
         let reasoning = json.completion_tokens_details.and_then(|details| details.reasoning_tokens);
+        // Completion tokens include reasoning, but some servers count it beside them: the total tells.
+        let rest = json.total_tokens.unwrap_or(0).saturating_sub(prompt);
+        let output = json.completion_tokens.unwrap_or(0).max(rest);
         Self {
-            input: json.prompt_tokens.unwrap_or(0).saturating_sub(cache_read),
-            output: json.completion_tokens.unwrap_or(0),
-            cache_read,
+            input: prompt.saturating_sub(cache_read),
+            output,
+            cache_read: cache_read.min(prompt),
             cache_write: 0,
-            reasoning: reasoning.unwrap_or(0),
+            cache_write_hour: 0,
+            reasoning: reasoning.unwrap_or(0).min(output),
         }
     }
 }

@@ -115,9 +115,20 @@ fn usage_in_every_chunk_is_told_once() {
         r#"{"choices":null,"usage":{"prompt_tokens":5,"completion_tokens":2,
             "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":1}}}"#,
     ]);
-    let usage = Usage { input: 1, output: 2, cache_read: 4, cache_write: 0, reasoning: 1 };
+    let usage = Usage { input: 1, output: 2, cache_read: 4, reasoning: 1, ..Usage::default() };
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Usage(_))).count(), 1);
     assert!(events.contains(&Event::Usage(usage)));
+}
+
+#[test]
+fn reasoning_counts_once_whether_it_is_told_within_the_completion_or_beside_it() {
+    for (total, output) in [(r#""total_tokens":30,"#, 25), (r#""total_tokens":25,"#, 20), ("", 20)] {
+        let events = read(&[&format!(
+            r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":5,{total}
+                "completion_tokens":20,"completion_tokens_details":{{"reasoning_tokens":5}}}}}}"#
+        )]);
+        assert!(events.contains(&Event::Usage(Usage { input: 5, output, reasoning: 5, ..Usage::default() })));
+    }
 }
 
 #[test]
