@@ -108,7 +108,7 @@ class Caller:
     emit: Callable[[dict[str, Any]], None]
     charge: Callable[[int], None]
     """Told what each attempt cost, in micro-dollars."""
-    _told: list[Report] = field(default_factory=list)
+    _told: list[Report] = field(default_factory=list, init=False)
     """The last repair of the conversation that was reported."""
 
     async def reply(self, transcript: Transcript, turn: int) -> Reply:

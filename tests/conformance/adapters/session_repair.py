@@ -8,7 +8,8 @@ import msgspec
 from tests.conformance.adapters.texts import text
 
 from agentos.models.conversation import Block, Message, Text, Thinking, ToolResult, ToolUse
-from agentos.runtime.session_repair import LOST, repair, strip_base64
+from agentos.runtime.inline_data import strip_base64
+from agentos.runtime.session_repair import LOST, repair
 
 
 def run(given: dict[str, Any]) -> dict[str, Any]:
