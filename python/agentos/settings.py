@@ -46,6 +46,16 @@ SETTINGS = (
     ),
     Setting("batch.attempts", "AGENTOS_ATTEMPTS", "count", "2", "tries a unit gets"),
     Setting("batch.timeout", "AGENTOS_TIMEOUT", "duration", "30m", "time a unit gets"),
+    *(
+        Setting(
+            f"usage.{window}_usd",
+            f"AGENTOS_USAGE_{window.upper()}",
+            "usd",
+            "0",
+            f"`models usage` warns when agents spend 80 % of it in {length}; 0: never",
+        )
+        for window, length in (("hour", "60 minutes"), ("day", "24 hours"), ("month", "30 days"))
+    ),
 )
 KEYS = {setting.key: setting for setting in SETTINGS}
 # What a repository may set: only what can be compared with the built-in value and found narrower.

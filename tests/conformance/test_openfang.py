@@ -67,6 +67,10 @@ def test_case(module: str, case: Case) -> None:
     assert {key: outcome.get(key) for key in case.expected} == case.expected
 
 
+def test_no_module_is_missing() -> None:
+    assert set(LEAST) <= set(MODULES)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_files_say_what_they_are_about(name: str) -> None:
     module = MODULES[name]

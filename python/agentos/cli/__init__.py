@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "undo": ("undo", "restore what a run changed"),
     "batch": ("batch", "many agents in parallel on a repository"),
     "memory": ("memory", "import, search and export chatbot memories"),
+    "models": ("models", "models, their prices, and what was spent on them"),
     "policy": ("policy", "the rules of the gate: check, test, explain"),
     "audit": ("audit", "the journal: show and verify it"),
     "config": ("config", "settings and where they come from"),

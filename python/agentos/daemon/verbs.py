@@ -14,6 +14,7 @@ _PROVIDERS = {
     "batch": "agentos.batch.verbs",
     "exec": "agentos.runtime.exec_verbs",
     "memory": "agentos.memory.verbs",
+    "models": "agentos.runtime.model_check",
     "policy": "agentos.daemon.gate_verbs",
     "process": "agentos.daemon.process_verbs",
     "question": "agentos.daemon.gate_verbs",

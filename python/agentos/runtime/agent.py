@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from agentos.messages import Path
+from agentos.models.conversation import Usage
 from agentos.models.reference import ModelReference
 from agentos.runtime.agent_file import ToolName
 from agentos.tools.names import unquote
@@ -57,7 +58,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An agent's durable record, one entry of kind `agent` in the kernel; what is long lies in blobs.
 
     `pids` are its kernel processes, one for each time it was started; `head` the newest entry of its
-    transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier processes spent.
+    transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier processes spent; `usage`
+    the tokens of all replies that it got.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     head: str | None = None
     settled_micros: int = 0
     spent_micros: int = 0
+    usage: Usage = Usage()
     before: str | None = None
     after: str | None = None
     files_changed: int = 0

@@ -76,6 +76,7 @@ class Transcript:
         )
         self._record.head = await self._kernel.blob_put(msgspec.json.encode(entry))
         self._record.turns = turn
+        self._record.usage = self._record.usage.plus(usage or Usage())
         self._entries.append(entry)
         await save(self._kernel, self._record)
 
