@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from agentos.drivers.broker import Broker
 from agentos.errors import AgentOSError, BudgetExceeded, Failed
 from agentos.kernel import Kernel, open_kernel
 from agentos.messages import ANY, Limit, Model, Pid
-from agentos.models.conversation import said
+from agentos.models.conversation import Message, Thinking, ToolUse, said
 from agentos.models.environment import credentials_from_environment, send_credentials
 from agentos.models.prices import Price, Tier
 from agentos.models.reference import resolve
@@ -289,3 +290,34 @@ def test_caches_that_a_gateway_keeps_longer_do_not_outrun_the_budget() -> None:
         with ScriptedModel(keeps) as server:
             found = trio.run(main, server, budget)
         assert spent is None or found == spent
+
+
+@pytest.mark.parametrize("model", ["claude-scripted", "gpt-scripted"])
+def test_a_damaged_transcript_is_sent_mended_and_said_once(model: str) -> None:
+    async def main(server: ScriptedModel) -> list[dict[str, Any]]:
+        async with stage(server, 1_000_000) as here:
+            transcript = await here.transcript()
+            lost = ToolUse(id="c1", name="read", input={"path": "a"})
+            await transcript.add(Message(role="assistant", content=(Thinking(text="cut off"),)))
+            await transcript.add(said("go on"))
+            await transcript.add(Message(role="assistant", content=(lost,)))
+            await transcript.add(said("well?"))
+            caller = dataclasses.replace(here.caller(), model=resolve(model, server.environment()))
+            for turn in (1, 2):
+                reply = await caller.reply(transcript, turn)
+                await transcript.add(reply.message, usage=reply.usage, stop=reply.stop)
+                await transcript.add(said("and?"))
+            assert here.spent == here.charged
+            return here.events
+
+    with ScriptedModel([Reply(text="one"), Reply(text="two")]) as server:
+        events = trio.run(main, server)
+        messages = [request.body["messages"] for request in server.requests]
+    roles = [message["role"] for message in messages[0]]
+    assert roles == (
+        ["user", "assistant", "user"] if model[0] == "c" else ["user", "assistant", "tool", "user"]
+    )
+    assert "the result of this call was lost" in str(messages[0][2]) and "well?" in str(messages[0][-1])
+    assert messages[1][: len(messages[0]) - 1] == messages[0][:-1]
+    repairs = [event for event in events if event["event"] == "repaired"]
+    assert repairs == [{"event": "repaired", "synthesised": 1, "foreign": 1, "merged": 1, "emptied": 1}]

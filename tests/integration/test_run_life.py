@@ -70,6 +70,17 @@ def test_a_suspended_run_asks_for_nothing_until_it_is_resumed(agentos: Command) 
     assert (summary["state"], summary["text"]) == ("done", "on")
 
 
+def test_a_reply_that_was_cut_off_in_thought_goes_on(agentos: Command) -> None:
+    with ScriptedModel([Reply(thinking="hm", stop="max_tokens"), Reply(text="second")]) as server:
+        client, _ = begin(agentos, server)
+        summary = end(client)
+        said = server.requests[1].body["messages"]
+    assert summary["text"] == "second"
+    # Thinking alone is no message that a provider takes back.
+    assert [message["role"] for message in said] == ["user"]
+    assert "cut off" in said[0]["content"][-1]["text"]
+
+
 def test_a_reply_that_was_cut_off_goes_on(agentos: Command) -> None:
     with ScriptedModel([Reply(text="first", stop="max_tokens"), Reply(text="second")]) as server:
         client, _ = begin(agentos, server)

@@ -85,14 +85,12 @@ def repair(conversation: Sequence[Message]) -> tuple[list[Message], Report]:
 def _calls(conversation: Sequence[Message], report: Report) -> list[list[_Call]]:
     """The calls of each message, every one with an id of its own."""
     taken: set[str] = set()
-    wanted = {use.id for message in conversation for use in message.tool_uses()}
     found: list[list[_Call]] = []
     for at, message in enumerate(conversation):
         here: list[_Call] = []
         for use in message.tool_uses() if message.role == "assistant" else ():
-            id = use.id
-            number = 1
-            while not id or id in taken or (id != use.id and id in wanted):
+            id, number = use.id, 1
+            while not id or id in taken:
                 number += 1
                 id = f"{use.id or 'call'}_{number}"
             taken.add(id)
