@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -83,6 +83,7 @@ _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
 _EVENT: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _PROCESSES = msgspec.json.Decoder(list[ProcessView])
+_REFUSAL = msgspec.json.Decoder(Refusal)
 _QUESTIONS = msgspec.json.Decoder(list[Question])
 _RULES = msgspec.json.Decoder(list[Rule])
 _FINDINGS = msgspec.json.Decoder(list[Finding])
@@ -295,6 +296,18 @@ class Kernel(ReadOnlyKernel):
             await self._durable_or_abandon(ticket)
         return ticket
 
+    def pass_pure(self, pid: Pid, kind: Literal["call", "read", "recall"], name: str) -> None:
+        """Lets a pure effect pass: a call of tool `name`, or a read or recall of it. There is no ticket, and
+        its entry is durable with the next, or within a second.
+
+        Raises Denied, also where a person would have to be asked: then `request` it.
+        """
+        if self._failure is not None:
+            raise self._failure
+        refusal = self._kernel.pass_(pid, kind, name, None if self._clock is None else self._clock())
+        if refusal is not None:
+            raise refused(_REFUSAL.decode(refusal))
+
     async def spawn(
         self,
         parent: Pid,
@@ -429,6 +442,7 @@ class Kernel(ReadOnlyKernel):
             raise self._failure
         if sequence <= self._durable.reached:
             return
+        self._kernel.urge()
         event = trio.Event()
         self._durable.order += 1
         heapq.heappush(self._durable.waiting, (sequence, self._durable.order, event))

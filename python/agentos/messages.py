@@ -394,6 +394,13 @@ class RequestCall(Call, tag="request", frozen=True):
     unattended: bool = False
 
 
+class PassCall(Call, tag="pass", frozen=True):
+    """Perform a pure effect: no ticket, and its entry may follow it."""
+
+    pid: Pid
+    action: AnyAction
+
+
 class AnswerCall(Call, tag="answer", frozen=True):
     """A person's answer to a question; `standing` is for the same action by the same process from now on."""
 

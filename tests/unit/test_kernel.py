@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from agentos.errors import BudgetExceeded, Denied, JournalError, MissingMechanism
-from agentos.kernel import Kernel, ReadOnlyKernel, open_kernel
+from agentos.kernel import Kernel, ReadOnlyKernel, audit_entries, open_kernel
 from agentos.messages import (
     ANY,
     AnyEvent,
@@ -262,3 +262,18 @@ def test_a_fallen_child_of_a_supervisor_lives_on_in_a_new_process() -> None:
         await kernel.wait_exited(keeper.pid)
 
     in_kernel(test)
+
+
+def test_a_pure_effect_passes_at_once_and_is_in_the_journal(tmp_path: FilePath) -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        child = await kernel.spawn(kernel.root, "c", key="c", grants=[ANY_TOOL])
+        kernel.pass_pure(child.pid, "call", "t")
+        with pytest.raises(Denied) as denied:
+            kernel.pass_pure(child.pid, "read", "/etc/passwd")
+        assert denied.value.stage == "capability"
+        await kernel.wait_durable()
+
+    database = tmp_path / "kernel.db"
+    in_kernel(test, database)
+    passed = [entry for entry in audit_entries(database) if "passed" in str(entry)]
+    assert len(passed) == 1

@@ -41,6 +41,9 @@ pub enum Call {
         #[serde(default)]
         unattended: bool,
     },
+    /// Perform a pure effect: it leaves no trace outside, costs nothing and cannot be lost, so it needs no
+    /// ticket and its entry may follow it. What would have to wait or to be asked is refused here: request it.
+    Pass { pid: Pid, action: Action },
     /// Withdraw a request that waits.
     Withdraw { request: RequestId },
     /// A person's answer to a question. With `standing`, the same process is not asked the same again.

@@ -88,6 +88,14 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         moves: Vec<Move>,
     },
+    /// A pure effect was let pass.
+    Passed {
+        pid: Pid,
+        action: Action,
+        by: Vec<CapabilityId>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
+    },
     /// A request was refused: at once, or while it waited.
     Denied {
         pid: Pid,

@@ -16,6 +16,8 @@ pub(crate) enum Error {
     Journal(JournalError),
     /// A message that is not one of `agentos_abi`'s.
     Message(serde_json::Error),
+    /// A kind of action that cannot be pure.
+    Kind(String),
     /// An entry that this version cannot read back: a bug, or a journal of another version.
     Entry(u64, serde_json::Error),
     /// A lock was poisoned by a panic.
@@ -35,6 +37,9 @@ impl From<Error> for PyErr {
             Error::Journal(error) => journal(&error),
             Error::Message(error) => {
                 python::InternalError::new_err(format!("malformed kernel message: {error}"))
+            }
+            Error::Kind(kind) => {
+                python::InternalError::new_err(format!("`{kind}` is no kind of pure action"))
             }
             Error::Entry(seq, error) => {
                 python::JournalError::new_err(format!("entry {seq} of the journal cannot be read: {error}"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agentos_abi::{Call, Entry};
+use agentos_abi::{Action, Call, Entry, Fact, Pid, Reply};
 use agentos_journal::{Journal, Options};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -43,8 +43,9 @@ impl Kernel {
         open.clone().ok_or(Error::Journal(agentos_journal::JournalError::Closed))
     }
 
-    fn step(&self, message: &[u8], now_us: u64) -> Result<(Vec<u8>, Option<u64>), Error> {
-        let call: Call = serde_json::from_slice(message).map_err(Error::Message)?;
+    /// Decides one call and queues its entries. The reply may be acted upon once they are durable; those of a
+    /// pure effect may follow it.
+    fn perform(&self, call: &Call, now_us: u64) -> Result<(Reply, Option<u64>), Error> {
         let journal = self.journal()?;
         if let Some(failure) = journal.failure() {
             return Err(failure.into());
@@ -53,11 +54,13 @@ impl Kernel {
         if let Some(failure) = &core.broken {
             return Err(failure.clone().into());
         }
-        let step = core.kernel.step(now_us, &call);
+        let step = core.kernel.step(now_us, call);
         let entries: Result<Vec<_>, _> = step.entries.iter().map(serde_json::to_vec).collect();
         let entries = entries.map_err(Error::Message)?;
         if !entries.is_empty() {
-            match journal.append(entries) {
+            let lazy = matches!(step.entries.as_slice(), [Entry { fact: Fact::Passed { .. }, .. }]);
+            let appended = if lazy { journal.append_lazily(entries) } else { journal.append(entries) };
+            match appended {
                 Ok(last) => core.appended = last,
                 Err(failure) => {
                     core.broken = Some(failure.clone());
@@ -69,13 +72,13 @@ impl Kernel {
         for event in &step.events {
             core.outbox.push_back((due, serde_json::to_vec(event).map_err(Error::Message)?));
         }
-        let reply = serde_json::to_vec(&step.reply).map_err(Error::Message)?;
         let deadline = core.kernel.state().next_deadline_us();
+        let told = !core.outbox.is_empty();
         drop(core);
-        if journal.durable() >= due {
+        if told && journal.durable() >= due {
             self.wake.signal();
         }
-        Ok((reply, deadline))
+        Ok((step.reply, deadline))
     }
 
     fn open(path: Option<PathBuf>) -> Result<Self, Error> {
@@ -115,8 +118,44 @@ impl Kernel {
         message: &[u8],
         now_us: Option<u64>,
     ) -> PyResult<(Bound<'py, PyBytes>, Option<u64>)> {
-        let (reply, deadline) = self.step(message, now_us.unwrap_or_else(system_now_us))?;
+        let call: Call = serde_json::from_slice(message).map_err(Error::Message)?;
+        let (reply, deadline) = self.perform(&call, now_us.unwrap_or_else(system_now_us))?;
+        let reply = serde_json::to_vec(&reply).map_err(Error::Message)?;
         Ok((PyBytes::new(py, &reply), deadline))
+    }
+
+    /// A pure effect (`call`, `read` or `recall` of `name`): `None` where it passes, else the refusal as JSON.
+    #[pyo3(name = "pass_")]
+    #[pyo3(signature = (pid, kind, name, now_us=None))]
+    fn pass<'py>(
+        &self,
+        py: Python<'py>,
+        pid: u64,
+        kind: &str,
+        name: String,
+        now_us: Option<u64>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let action = match kind {
+            "call" => Action::Call { tool: name },
+            "read" => Action::Read { path: name },
+            "recall" => Action::Recall { space: name },
+            _ => return Err(Error::Kind(kind.to_owned()).into()),
+        };
+        let call = Call::Pass { pid: Pid(pid), action };
+        let (reply, _) = self.perform(&call, now_us.unwrap_or_else(system_now_us))?;
+        match reply {
+            Reply::Refused { refusal } => {
+                let refusal = serde_json::to_vec(&refusal).map_err(Error::Message)?;
+                Ok(Some(PyBytes::new(py, &refusal)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Commits at once what could have waited.
+    fn urge(&self) -> PyResult<()> {
+        self.journal()?.urge();
+        Ok(())
     }
 
     /// The sequence number that must be durable before anything decided so far may be acted upon.

@@ -104,7 +104,21 @@ impl Journal {
     /// # Errors
     /// `EntryTooLong`, `Closed`, or the failure that ended the writer.
     pub fn append(&self, entries: Vec<Vec<u8>>) -> Result<u64, JournalError> {
-        self.shared.append(entries)
+        self.shared.append(entries, true)
+    }
+
+    /// Like [`append`](Self::append) for entries that nobody waits for: durable with the next commit, and
+    /// within a second.
+    ///
+    /// # Errors
+    /// As `append`.
+    pub fn append_lazily(&self, entries: Vec<Vec<u8>>) -> Result<u64, JournalError> {
+        self.shared.append(entries, false)
+    }
+
+    /// Commits at once what could have waited: somebody waits for it now.
+    pub fn urge(&self) {
+        self.shared.urge();
     }
 
     /// The highest number of an entry that will survive a power cut, with all before it.

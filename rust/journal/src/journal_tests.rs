@@ -314,3 +314,19 @@ fn a_path_that_sqlite_cannot_open_is_named() {
     assert!(matches!(refused, Err(JournalError::PathTooLong { .. })));
     assert_eq!(std::fs::read_dir(&long).unwrap().count(), 0);
 }
+
+#[test]
+fn lazy_entries_wait_for_a_commit_or_for_somebody_who_urges() {
+    let (journal, _) = Journal::open(None, Options::default()).unwrap();
+    let lazy = journal.append_lazily(vec![b"lazy".to_vec()]).unwrap();
+    let urgent = journal.append(vec![b"urgent".to_vec()]).unwrap();
+    assert_eq!((lazy, urgent), (1, 2));
+    journal.wait_durable(lazy).unwrap();
+    assert_eq!(journal.durable(), urgent, "one commit took both");
+    let lazy = journal.append_lazily(vec![b"lazy".to_vec()]).unwrap();
+    journal.urge();
+    journal.wait_durable(lazy).unwrap();
+    // Left alone, it is on disk within a second or so.
+    let lazy = journal.append_lazily(vec![b"lazy".to_vec()]).unwrap();
+    journal.wait_durable(lazy).unwrap();
+}

@@ -165,8 +165,9 @@ impl Shared {
         lock(&self.notify).push(notify);
     }
 
-    /// Queues entries; all or none. Returns the number of the last one.
-    pub(crate) fn append(&self, entries: Vec<Vec<u8>>) -> Result<u64, JournalError> {
+    /// Queues entries; all or none. Returns the number of the last one. What is not `urgent` is durable with
+    /// the next commit, and within a second.
+    pub(crate) fn append(&self, entries: Vec<Vec<u8>>, urgent: bool) -> Result<u64, JournalError> {
         if let Some(long) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
             return Err(JournalError::EntryTooLong { length: long.len(), limit: MAX_ENTRY });
         }
@@ -177,10 +178,23 @@ impl Shared {
         }
         queue.batch.last = queue.batch.last.saturating_add(entries.len() as u64);
         let last = queue.batch.last;
+        if urgent {
+            queue.urgent = true;
+        } else {
+            queue.put_off(entries.iter().map(Vec::len).sum());
+        }
         queue.batch.work.extend(entries.into_iter().map(Work::Entry));
-        queue.urgent = true;
         self.wake(queue);
         Ok(last)
+    }
+
+    /// Lets nothing that is queued wait any longer.
+    pub(crate) fn urge(&self) {
+        let mut queue = self.queue();
+        if self.durable() < queue.batch.last {
+            queue.urgent = true;
+            self.wake(queue);
+        }
     }
 
     /// Queues a blob: durable no later than entries that are queued after it, and within a second.

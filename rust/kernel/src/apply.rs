@@ -1,8 +1,8 @@
 //! Turns one decided fact into state. Decides nothing: recovery runs this and nothing else.
 
 use agentos_abi::{
-    Action, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Pid, Refusal, RequestId, Signal,
-    State as ProcessState, TicketId,
+    Action, CapabilityId, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Move, Pid, Refusal, RequestId,
+    Signal, State as ProcessState, TicketId,
 };
 
 use crate::budget::{charge, reserve};
@@ -30,6 +30,7 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
         }
         Fact::Queued { .. } => queued(state, &entry.fact),
         Fact::Go { .. } => go(state, &entry.fact),
+        Fact::Passed { pid, action, by, moves } => passed(state, *pid, action, by, moves),
         Fact::Denied { pid, key, request, stage, name, message, .. } => {
             if let Some(request) = request {
                 dequeue(state, *request);
@@ -141,6 +142,18 @@ fn queued(state: &mut State, fact: &Fact) {
     }
     answer(state, *pid, key, Answer::Waiting(*request));
     state.stirred = true;
+}
+
+fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], moves: &[Move]) {
+    for id in by {
+        if let Some(row) = state.capability_mut(*id) {
+            row.grant.uses = row.grant.uses.map(|uses| uses.saturating_sub(1));
+        }
+    }
+    if let Some(process) = state.process_mut(pid) {
+        process.labels = label::after(process.labels, action);
+        process.history.extend(moves.iter().map(|step| (step.rule.clone(), step.met)));
+    }
 }
 
 /// Puts a request into the queue of its lane.

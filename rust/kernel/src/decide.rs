@@ -69,6 +69,10 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
             );
             Decided { reply: Reply::Decided { decision }, facts: fact.into_iter().collect() }
         }
+        Call::Pass { pid, action } => match request::pass(state, now_us, *pid, action) {
+            Ok(fact) => Decided::done(vec![fact]),
+            Err(refusal) => Decided { reply: Reply::Refused { refusal }, facts: Vec::new() },
+        },
         Call::Withdraw { request } => match state.request(*request) {
             Some(_) => Decided::done(vec![Fact::Withdrawn { request: *request }]),
             None => Decided::done(Vec::new()),

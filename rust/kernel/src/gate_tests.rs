@@ -329,3 +329,39 @@ fn an_explanation_names_the_stage_that_decides_and_changes_nothing() {
     assert!(found.iter().all(|(_, decision)| decision == "go"), "{found:?}");
     assert_eq!(os.journal.len(), before);
 }
+
+#[test]
+fn a_pure_effect_passes_without_a_ticket_and_only_where_nobody_has_to_wait_or_be_asked() {
+    let (mut os, root) = Driven::new();
+    load(&mut os, vec![no_main(Effect::Ask)]);
+    let grants = vec![Grant { scope: any_tool(), expires_us: None, uses: Some(1) }];
+    let agent = os.bear(root, ChildSpec { name: "a".to_owned(), grants, ..ChildSpec::default() });
+    let refused = |reply: Reply| match reply {
+        Reply::Refused { refusal } => (refusal.stage, refusal.name),
+        other => panic!("not refused: {other:?}"),
+    };
+    assert_eq!(os.call(Call::Pass { pid: agent, action: tool() }), Reply::Done);
+    assert_eq!(os.view(agent).tickets, 0);
+    // Its one use is used.
+    let (stage, _) = refused(os.call(Call::Pass { pid: agent, action: tool() }));
+    assert_eq!(stage, Stage::Capability);
+    let crooked = Action::Read { path: "/a/../b".to_owned() };
+    assert_eq!(refused(os.call(Call::Pass { pid: root, action: crooked })).1, "malformed");
+    let out = refused(os.call(Call::Pass { pid: root, action: publish("refs/heads/x") }));
+    assert_eq!(out, (Stage::Ticket, "pure".to_owned()));
+    let tools = Rule {
+        name: "tools".to_owned(),
+        when: matcher("call"),
+        catches: vec![example(tool(), Vec::new())],
+        spares: vec![example(connect("a.b"), Vec::new())],
+        ..no_main(Effect::Ask)
+    };
+    load(&mut os, vec![tools]);
+    assert_eq!(refused(os.call(Call::Pass { pid: root, action: tool() })).1, "tools");
+    os.call(Call::Signal { by: root, pid: agent, signal: Signal::Suspend });
+    assert_eq!(refused(os.call(Call::Pass { pid: agent, action: tool() })).0, Stage::Process);
+    // What it read counts.
+    os.call(Call::Pass { pid: root, action: Action::Recall { space: "s".to_owned() } });
+    assert_eq!(os.view(root).labels.secrecy, Secrecy::Private);
+    assert_eq!(os.recovered(), os.kernel);
+}

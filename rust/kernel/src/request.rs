@@ -103,6 +103,33 @@ pub(crate) fn admit(state: &State, now_us: u64, id: RequestId) -> Option<Fact> {
     }
 }
 
+/// The fact that a pure effect passes. A denial of one leaves no entry: nothing was asked for that could be
+/// asked for again under the same key.
+pub(crate) fn pass(state: &State, now_us: u64, pid: Pid, action: &Action) -> Result<Fact, Refusal> {
+    let Some(process) = state.process(pid) else {
+        return Err(refusal(Stage::Process, "unknown", "no such process".to_owned()));
+    };
+    if !process.is_active() {
+        let message = format!("`{}` is held or ending: it performs nothing now", process.name);
+        return Err(refusal(Stage::Process, "inactive", message));
+    }
+    if !matches!(action, Action::Call { .. } | Action::Read { .. } | Action::Recall { .. }) {
+        let message = "only calls of tools, reads and recalls can be pure".to_owned();
+        return Err(refusal(Stage::Ticket, "pure", message));
+    }
+    fits_an_entry(action, &[])?;
+    let by = carried(state, now_us, pid, action)?;
+    if let Some(actor) = gate::actor(state, pid) {
+        let asked = label::rule_of_two(actor.labels, action);
+        if let Some(refusal) = gate::verdict(&state.rules, &actor, action).map(|(_, why)| why).or(asked) {
+            return Err(refusal);
+        }
+        let moves = gate::moves(&state.rules, &actor, action);
+        return Ok(Fact::Passed { pid, action: action.clone(), by, moves });
+    }
+    Ok(Fact::Passed { pid, action: action.clone(), by, moves: Vec::new() })
+}
+
 /// What labels and rules say to a request.
 enum Gated {
     Free,
@@ -227,7 +254,12 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
         Action::Spawn { child } => &child.grants,
         _ => &[],
     };
-    let needs = || Need::all(request.action).chain(asked.iter().map(|grant| Need::of(&grant.scope)));
+    fits_an_entry(request.action, asked)
+}
+
+/// Whether all that `action` and `asked` name is well formed, and short enough for one entry.
+fn fits_an_entry(action: &Action, asked: &[Grant]) -> Result<(), Refusal> {
+    let needs = || Need::all(action).chain(asked.iter().map(|grant| Need::of(&grant.scope)));
     if let Some(message) = needs().find_map(|need| need.malformed()) {
         return Err(refusal(Stage::Capability, "malformed", message));
     }

@@ -124,6 +124,7 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         Fact::Epoch { .. }
         | Fact::Queued { .. }
         | Fact::Approved { .. }
+        | Fact::Passed { .. }
         | Fact::Rules { .. }
         | Fact::Rule { .. }
         | Fact::Go { .. }
