@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo test lint test-rust test-python format bench bench-smoke wheel requirements clean
+.PHONY: help build demo test lint test-rust test-python format bench bench-smoke endurance wheel requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench: build ## measure against floors and peers, one line each
 
 bench-smoke: build ## a short slice of the benches, as the tests run it
 	@$(BIN)/python benches/run.py --smoke
+
+endurance: build ## kill batches at random moments on a copy of REPO=FOLDER, resume them, check all
+	@$(BIN)/python -m tests.endurance.batch_kills "$(REPO)"
 
 wheel: $(VENV)/.requirements ## an abi3 wheel in dist/ that installs without Rust
 	@requirements/check.sh $(PYTHON)

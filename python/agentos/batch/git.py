@@ -20,6 +20,9 @@ import msgspec
 
 from agentos.errors import Failed, MissingMechanism
 
+LOCK_SECONDS = 10
+"""How long git waits for the lock of a ref. Nobody holds one that long: an older one was left by a kill."""
+
 _PINNED: tuple[tuple[str, str], ...] = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -35,8 +38,8 @@ _PINNED: tuple[tuple[str, str], ...] = (
     ("core.quotePath", "true"),
     ("core.pager", "cat"),
     ("core.editor", "true"),
-    ("core.filesRefLockTimeout", "10000"),
-    ("core.packedRefsTimeout", "10000"),
+    ("core.filesRefLockTimeout", f"{LOCK_SECONDS * 1000}"),
+    ("core.packedRefsTimeout", f"{LOCK_SECONDS * 1000}"),
     ("advice.addEmbeddedRepo", "false"),
     ("commit.gpgSign", "false"),
     ("diff.ignoreSubmodules", "all"),
@@ -50,6 +53,15 @@ _PINNED: tuple[tuple[str, str], ...] = (
 
 # Long enough for a huge repository on a slow disk; a git that hangs must not hold a batch for ever.
 TIMEOUT_SECONDS = 1800.0
+
+
+_kept_open: set[int] = set()
+
+
+def keep_open(descriptor: int) -> None:
+    """Hands `descriptor` to every git that runs from now on, so that a lock on it outlasts a kill of this
+    process until the last git that it started has ended: whoever gets the lock meets none of them."""
+    _kept_open.add(descriptor)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +201,7 @@ def _wait(command: list[bytes], environment: Mapping[str, str], folder: Path, st
             timeout=TIMEOUT_SECONDS,
             check=False,
             start_new_session=True,
+            pass_fds=tuple(_kept_open),
         )
     except subprocess.TimeoutExpired as error:
         raise Failed(f"git did not end within {TIMEOUT_SECONDS:.0f} seconds", where=str(folder)) from error

@@ -15,18 +15,18 @@ def remove(folder: Path) -> None:
 
     Raises: Failed where the operating system refuses.
     """
-    try:
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            folder.unlink()
-            return
-    except FileNotFoundError:
-        return
     # Folders are moved up beside each other before they are emptied, so that no path grows with the depth
-    # and no recursion does. The new name also frees the old one at once.
+    # and no recursion does. The new name also frees the old one at once. A grave may be there already: an
+    # earlier removal, cut by a crash, is finished with this one.
     grave = folder.with_name(f".{folder.name}.removed")
     try:
-        grave.mkdir(mode=0o700, exist_ok=True)
-        _bury(folder, grave)
+        if _is_folder(folder):
+            grave.mkdir(mode=0o700, exist_ok=True)
+            _bury(folder, grave)
+        else:
+            folder.unlink(missing_ok=True)
+        if not _is_folder(grave):
+            return
         waiting = list(grave.iterdir())
         while waiting:
             current = waiting.pop()
@@ -38,6 +38,13 @@ def remove(folder: Path) -> None:
         grave.rmdir()
     except OSError as error:
         raise Failed(f"the folder cannot be removed: {error.strerror}", where=str(folder)) from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _bury(folder: Path, grave: Path) -> Path:

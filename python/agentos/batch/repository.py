@@ -10,8 +10,9 @@ import fcntl
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -154,7 +155,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
                 found[rest.decode("utf-8", "surrogateescape")] = folder
         return found
 
-    def refuse_branches_in_the_way(self, batch: str) -> None:
+    def refuse_branches_in_the_way(self, batch: str = "BATCH") -> None:
         """Raises UsageError where a branch called `agentos` or `agentos/BATCH` blocks the batch's own."""
         for name in ("agentos", f"agentos/{batch}"):
             if self.ref(f"refs/heads/{name}") is not None:
@@ -179,12 +180,15 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
             )
             if not due:
                 return
-            done = git.run(
-                git.Place(git_dir=self.common_dir), "update-ref", "-m", message, "--stdin", "-z",
-                stdin=script + b"prepare\0commit\0", accept=(0, 1, 128),
-            )  # fmt: skip
-        if done.code == 0:
-            return
+            for _ in range(2):
+                # Twice: a lock that was fresh at first is old once git has waited for it.
+                self._remove_old_locks(due)
+                done = git.run(
+                    git.Place(git_dir=self.common_dir), "update-ref", "-m", message, "--stdin", "-z",
+                    stdin=script + b"prepare\0commit\0", accept=(0, 1, 128),
+                )  # fmt: skip
+                if done.code == 0:
+                    return
         for update in due:
             now = self.ref(update.name)
             if now != update.old:
@@ -194,6 +198,15 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
                     where=str(self.top),
                 )
         raise UsageError(f"git refused to move refs: {done.complaint}", where=str(self.top))
+
+    def _remove_old_locks(self, updates: Sequence[RefUpdate]) -> None:
+        """Removes the locks that a killed git left on refs of our own; others' are for a person."""
+        for update in updates:
+            if update.name.startswith((BRANCHES, SALVAGE)):
+                lock = self.common_dir / f"{update.name}.lock"
+                with suppress(FileNotFoundError):
+                    if time.time() - lock.stat().st_mtime > git.LOCK_SECONDS:
+                        lock.unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

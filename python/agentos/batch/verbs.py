@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import trio
 
 from agentos.batch import review, status
 from agentos.batch.reading import READING, batch_of, chosen
-from agentos.batch.records import LANDED, Batch, Unit, batches, body, stream, units
+from agentos.batch.records import BATCH_ENDED, ENDED, LANDED, Batch, Unit, batches, body, stream, units
+from agentos.batch.removal import remove
 from agentos.batch.resolved import Resolved
 from agentos.errors import AgentOSError, UsageError
 
@@ -79,6 +82,11 @@ async def _create(system: System, resolved: Resolved, key: str) -> Batch:
 async def _go_on(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
     """Resumes a batch that was interrupted or stopped, or joins one that runs."""
     batch = batch_of(system.view, params)
+    ending = system.works.get(batch.id)
+    if ending is not None and ending.interrupted:
+        # Its last client has just gone: it comes to rest first, so that there is something to resume.
+        await ending.done.wait()
+        batch = _again(system, batch)
     if batch.id not in system.works and batch.state in ("done", "partial", "failed"):
         await session.emit(_started(batch))
         return status.summary(system.kernel, batch, 0.0)
@@ -123,13 +131,15 @@ async def _drive(system: System, session: Session, batch: Batch, params: dict[st
     began = time.monotonic()
     detach = bool(params.get("detach"))
     session.hint = f"its work is kept: `agentos batch resume {batch.id}` goes on with it"
-    await session.emit(_started(batch))
     engine = _start(system, batch, params, detached=detach)
     if detach:
         await engine.detach()
+        await session.emit(_started(batch))
         return {"event": "detached", "batch": batch.id, "exit_code": 0}
     work = system.works[batch.id]
+    # Attached at once: until then it could lose its last other client, and be interrupted under us.
     async with system.attach(work), engine.feed.follow() as events:
+        await session.emit(_started(batch))
         await session.emit({"event": "status", "status": status.status(system.kernel, batch)})
         async for event in events:
             await _pass_on(system, session, batch, event)
@@ -251,6 +261,12 @@ async def recover(system: System) -> None:
             await engine.rest("interrupted")
         except (AgentOSError, OSError) as error:
             await engine.park(error)
+    for batch in batches(system.kernel):
+        at_rest = all(unit.state in ENDED or unit.commit for unit in units(system.kernel, batch.id))
+        if batch.state in BATCH_ENDED and at_rest:
+            # Its folder went when it ended, unless a kill came between.
+            with suppress(AgentOSError):
+                await trio.to_thread.run_sync(remove, system.home.workspaces / batch.id)
 
 
 ACTING: dict[str, Acting] = {

@@ -34,7 +34,10 @@ def _main() -> int:
 
     import trio
 
+    from agentos.batch import git
     from agentos.daemon.server import serve
+
+    git.keep_open(lock)
 
     try:
         trio.run(serve, home, _ready)
