@@ -82,6 +82,7 @@ def resolve(
     Raises: UsageError where the repository, the base or the units cannot be had.
     """
     repository = Repository.open(cwd, environment)
+    repository.refuse_branches_in_the_way()
     base = repository.resolve(plan.base)
     tree = entries(repository, base)
     planned = slice_units(plan, tree, where=where)

@@ -145,15 +145,23 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     plan, resolved = _resolve(arguments)
     if arguments.output:
-        target = Path(arguments.output)
-        if target.exists():
-            raise UsageError("the file is there already", where=str(target), hint="give another name")
-        target.write_text(to_yaml(plan))
+        _write(Path(arguments.output), to_yaml(plan))
     if arguments.json:
         print(json.dumps(batch_views.plan_document(plan, resolved)))
     else:
         batch_views.print_plan(plan, resolved, sys.stdout)
     return 0
+
+
+def _write(target: Path, text: str) -> None:
+    """Writes a new file. Raises UsageError where it is there already, or cannot be made."""
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError("the file is there already", where=str(target), hint="give another name") from error
+    except OSError as error:
+        raise UsageError(f"the plan cannot be written: {error.strerror}", where=str(target)) from error
 
 
 def _run(arguments: argparse.Namespace) -> int:
