@@ -1,6 +1,6 @@
 """Many agents on one repository. Plans and git, low to high; none of it asks the kernel, the engine does.
 
-    paths         names as git has them: quote, unquote, parse, covers
+    paths         names as git has them: quote, unquote, is_text, parse, covers
     git           the one place where git runs: run, as_the_user, require
     repository    the user's repository: Repository.open, resolve, identity, ref, refs, checkouts, update
     private       git without the user's configuration: PrivateRepository.run, tree_of

@@ -41,10 +41,7 @@ def fast_forward(private: PrivateRepository, branch: str, target: str, take: str
     not clean, with the command that does it.
     """
     repository = private.repository
-    name = _full(branch)
-    old = repository.ref(name)
-    if old is None:
-        raise UsageError(f"there is no branch `{branch}`", where=str(repository.top))
+    name, old = require(repository, branch)
     command = command_for(repository, take)
     if private.run("merge-base", "--is-ancestor", old, target, accept=(0, 1)).code != 0:
         raise NeedsPerson(
@@ -81,8 +78,15 @@ def move(private: PrivateRepository, name: str, old: str, new: str, command: str
             raise
 
 
-def _full(branch: str) -> str:
-    return branch if branch.startswith("refs/heads/") else f"refs/heads/{branch}"
+def require(repository: Repository, branch: str) -> tuple[str, str]:
+    """The full ref name of the user's branch `branch`, and its commit. Raises UsageError without one."""
+    name = branch if branch.startswith("refs/heads/") else f"refs/heads/{branch}"
+    commit = repository.ref(name)
+    if commit is None:
+        raise UsageError(
+            f"there is no branch `{branch}`", where=str(repository.top), hint="`git branch` lists them"
+        )
+    return name, commit
 
 
 def _place(folder: Path, private: PrivateRepository) -> git.Place:

@@ -63,6 +63,11 @@ def unquote(text: str, *, where: str | None = None) -> bytes:
     return bytes(result)
 
 
+def is_text(text: str) -> bool:
+    """Whether an argument, a variable or a path of the system's is Unicode, and not bytes of other making."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def parse(text: str, *, where: str | None = None) -> bytes:
     """A path of a plan: inside the repository, normalised (`./`, doubled `/`), a trailing `/` kept.
 

@@ -14,6 +14,10 @@ from agentos.batch import delivery, status
 from agentos.batch.log import whole
 from agentos.batch.records import LANDED, Batch, Unit, attempts, stream, units
 from agentos.batch.resolved import Resolved
+from agentos.errors import UsageError
+
+BASELINE = "baseline"
+"""What `logs` takes for a unit: the verification's run on the untouched base."""
 
 if TYPE_CHECKING:
     from agentos.batch.merge import Candidate
@@ -26,23 +30,24 @@ def batch_of(view: View, params: dict[str, Any]) -> Batch:
 
 
 def _status(view: View, params: dict[str, Any]) -> dict[str, Any]:
-    return status.status(view.kernel, batch_of(view, params))
+    return status.status(view, batch_of(view, params))
 
 
 def _list(view: View, params: dict[str, Any]) -> list[dict[str, Any]]:
-    return status.listing(view.kernel, params.get("repository"))
+    return status.listing(view, params.get("repository"))
 
 
 def _logs(view: View, params: dict[str, Any]) -> dict[str, Any]:
     """The output of a unit's latest attempt (or `attempt`), phase by phase. Bytes as Latin-1 text."""
     batch = batch_of(view, params)
-    name = params["unit"]
-    if name == "baseline":
-        unit, number = "baseline", 1
-    else:
+    unit, latest = BASELINE, 1
+    if params["unit"] != BASELINE:
         resolved = status.resolved_of(view.kernel, batch)
-        found = status.find_units(units(view.kernel, batch.id), resolved, [name])[0]
-        unit, number = found.id, params.get("attempt") or found.attempt
+        found = status.find_units(units(view.kernel, batch.id), resolved, [params["unit"]])[0]
+        unit, latest = found.id, found.attempt
+    number = params.get("attempt", latest)
+    if not 0 < number <= latest and "attempt" in params:
+        raise UsageError(f"`{unit}` has no attempt {number}", hint=f"it has had {latest} so far")
     phases = {
         phase: whole(view.kernel, stream(batch.id, unit, number, phase)).decode("latin-1")
         for phase in ("setup", "agent", "verify")

@@ -44,6 +44,7 @@ Review = Literal["none", "accepted", "rejected"]
 
 LANDED: frozenset[str] = frozenset({"committed", "published", "merged"})
 ENDED: frozenset[str] = LANDED | {"failed", "cancelled"}
+UNDER_WAY: frozenset[str] = frozenset({"running", "waiting"})
 BATCH_ENDED: frozenset[str] = frozenset({"stopped", "done", "partial", "failed"})
 
 MESSAGE_CHARACTERS = 400

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from agentos.batch import git
+from agentos.batch.paths import is_text, quote
 from agentos.errors import Failed, UsageError
 
 SALVAGE = "refs/agentos/salvage/"
@@ -77,6 +78,12 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         if len(names) != 6:
             raise UsageError(
                 "the repository's path contains a line break", where=str(folder), hint="move it elsewhere"
+            )
+        if not all(is_text(os.fsdecode(name)) for name in names[3:]):
+            raise UsageError(
+                "the repository's path is not UTF-8 text",
+                where=quote(os.fsencode(folder)),
+                hint="move it elsewhere; the files in it may be called anything",
             )
         git_dir, common_dir, top = (Path(os.fsdecode(name)) for name in names[3:])
         repository = cls(

@@ -40,7 +40,7 @@ async def _reviewed(system: System, params: dict[str, Any], review: Review) -> d
             raise UsageError(f"`{unit.id}` has not landed: there is nothing to review")
     for unit in picked:
         await system.kernel.put("unit", unit.key, body(msgspec.structs.replace(unit, review=review)))
-    return status.status(system.kernel, batch)
+    return status.status(system.view, batch)
 
 
 async def withdraw(system: System, session: Session, batch: Batch, resolved: Resolved, unit: Unit) -> None:
@@ -64,6 +64,8 @@ async def _merge(system: System, session: Session, params: dict[str, Any]) -> di
     if not taken:
         raise UsageError("no unit has landed that was not rejected: there is nothing to merge")
     branch, into = merged_branch(batch.id), params.get("into")
+    if into is not None:
+        checkout.require(resolved.repository, into)
     with private_for(resolved) as private:
         made = await trio.to_thread.run_sync(
             merge, private, batch.base, taken, resolved.identity, batch.created_us
@@ -94,8 +96,7 @@ async def _forward(
     kept: Merge, into: str,
 ) -> None:  # fmt: skip
     """Moves the person's branch `into` to the merged commit."""
-    name = into if into.startswith("refs/") else f"refs/heads/{into}"
-    old = resolved.repository.ref(name)
+    name, old = checkout.require(resolved.repository, into)
     await _put(
         system,
         msgspec.structs.replace(batch, merge=msgspec.structs.replace(kept, into=name, into_before=old)),

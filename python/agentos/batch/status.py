@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentos.batch import paths
 from agentos.batch.delivery import branch_of
-from agentos.batch.records import LANDED, Batch, Records, Unit, batches, units
+from agentos.batch.landing import patches
+from agentos.batch.records import ENDED, LANDED, UNDER_WAY, Batch, Records, Unit, batches, units
 from agentos.batch.resolved import Resolved, ResolvedUnit
 from agentos.errors import InternalError, UsageError
 from agentos.kernel import ReadOnlyKernel
 from agentos.money import usd
+
+if TYPE_CHECKING:
+    from agentos.runtime.system import View
 
 _STOPS = frozenset({"interrupted", "stopped"})
 
@@ -62,10 +66,11 @@ def _find_unit(known: list[Unit], resolved: Resolved, name: str) -> Unit:
     return found[0]
 
 
-def status(kernel: ReadOnlyKernel, batch: Batch) -> dict[str, Any]:
+def status(view: View, batch: Batch) -> dict[str, Any]:
     """The document of `batch status --json`."""
+    kernel = view.kernel
     resolved = resolved_of(kernel, batch)
-    found = units(kernel, batch.id)
+    batch, found = _as_they_are(view, batch)
     process = next((row for row in kernel.processes() if row.pid == batch.process), None)
     spent = batch.spent + (process.spent.usd_micros if process else 0)
     return {
@@ -82,11 +87,29 @@ def status(kernel: ReadOnlyKernel, batch: Batch) -> dict[str, Any]:
         "baseline": None if batch.baseline is None else msgspec.to_builtins(batch.baseline),
         "failure": None if batch.failure is None else msgspec.to_builtins(batch.failure),
         "merged": None if batch.merge is None else batch.merge.commit,
+        "patches": _patches(view, batch, resolved),
         "units": [
             unit_row(kernel, batch, resolved, planned, unit)
             for planned, unit in zip(resolved.units, found, strict=True)
         ],
     }
+
+
+def _as_they_are(view: View, batch: Batch) -> tuple[Batch, list[Unit]]:
+    """A batch and its units; where no daemon lives, nothing of it is under way."""
+    found = units(view.kernel, batch.id)
+    if view.alive or batch.state not in UNDER_WAY:
+        return batch, found
+    resting = [
+        unit if unit.state in ENDED else msgspec.structs.replace(unit, state="queued", process=None)
+        for unit in found
+    ]
+    return msgspec.structs.replace(batch, state="interrupted", process=None), resting
+
+
+def _patches(view: View, batch: Batch, resolved: Resolved) -> str | None:
+    """The folder of the batch's patch files, where it delivers patches."""
+    return str(patches(view.home, batch.id)) if resolved.spec.deliver.as_ == "patch" else None
 
 
 def unit_row(
@@ -119,13 +142,14 @@ def unit_row(
     }
 
 
-def listing(kernel: Records, repository: str | None) -> list[dict[str, Any]]:
+def listing(view: View, repository: str | None) -> list[dict[str, Any]]:
     """The document of `batch list --json`; `repository` None: of all repositories. Latest first."""
     rows = []
-    for batch in reversed(batches(kernel)):
-        if repository is not None and batch.repository != repository:
+    for known in reversed(batches(view.kernel)):
+        if repository is not None and known.repository != repository:
             continue
-        landed = sum(unit.state in LANDED for unit in units(kernel, batch.id))
+        batch, found = _as_they_are(view, known)
+        landed = sum(unit.state in LANDED for unit in found)
         rows.append(
             {
                 "batch": batch.id,
@@ -140,9 +164,9 @@ def listing(kernel: Records, repository: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def summary(kernel: ReadOnlyKernel, batch: Batch, seconds: float) -> dict[str, Any]:
+def summary(view: View, batch: Batch, seconds: float) -> dict[str, Any]:
     """The last event of `run`, `resume`, `retry` and `watch`, with the exit code that it means."""
-    found = units(kernel, batch.id)
+    found = units(view.kernel, batch.id)
     landed = sum(unit.state in LANDED for unit in found)
     failed = sum(unit.state in ("failed", "cancelled") for unit in found)
     return {
@@ -154,6 +178,7 @@ def summary(kernel: ReadOnlyKernel, batch: Batch, seconds: float) -> dict[str, A
         "failed": failed,
         "seconds": round(seconds, 3),
         "spent_usd": usd(batch.spent),
+        "patches": _patches(view, batch, resolved_of(view.kernel, batch)),
         "exit_code": _exit_code(batch, found, landed),
     }
 

@@ -11,8 +11,19 @@ import msgspec
 import trio
 
 from agentos.batch import review, status
-from agentos.batch.reading import READING, batch_of, chosen
-from agentos.batch.records import BATCH_ENDED, ENDED, LANDED, Batch, Unit, batches, body, stream, units
+from agentos.batch.reading import BASELINE, READING, batch_of, chosen
+from agentos.batch.records import (
+    BATCH_ENDED,
+    ENDED,
+    LANDED,
+    UNDER_WAY,
+    Batch,
+    Unit,
+    batches,
+    body,
+    stream,
+    units,
+)
 from agentos.batch.removal import remove
 from agentos.batch.resolved import Resolved
 from agentos.errors import AgentOSError, UsageError
@@ -89,7 +100,7 @@ async def _go_on(system: System, session: Session, params: dict[str, Any]) -> di
         batch = _again(system, batch)
     if batch.id not in system.works and batch.state in ("done", "partial", "failed"):
         await session.emit(_started(batch))
-        return status.summary(system.kernel, batch, 0.0)
+        return status.summary(system.view, batch, 0.0)
     if batch.id not in system.works:
         for unit in units(system.kernel, batch.id):
             if unit.state == "cancelled":
@@ -102,6 +113,10 @@ async def _go_on(system: System, session: Session, params: dict[str, Any]) -> di
 def _started(batch: Batch) -> dict[str, Any]:
     return {"event": "started", "batch": batch.id, "name": batch.name, "units": batch.units,
             "base": batch.base, "level": batch.level}  # fmt: skip
+
+
+def _goes_on(batch: Batch) -> str:
+    return f"the batch goes on without you: `agentos batch watch {batch.id}` shows it"
 
 
 def _start(system: System, batch: Batch, params: dict[str, Any], *, detached: bool) -> Engine:
@@ -139,19 +154,24 @@ async def _drive(system: System, session: Session, batch: Batch, params: dict[st
     work = system.works[batch.id]
     # Attached at once: until then it could lose its last other client, and be interrupted under us.
     async with system.attach(work), engine.feed.follow() as events:
-        await session.emit(_started(batch))
-        await session.emit({"event": "status", "status": status.status(system.kernel, batch)})
-        async for event in events:
-            await _pass_on(system, session, batch, event)
-        await work.done.wait()
+        try:
+            await session.emit(_started(batch))
+            await session.emit({"event": "status", "status": status.status(system.view, batch)})
+            async for event in events:
+                await _pass_on(system, session, batch, event)
+            await work.done.wait()
+        except trio.Cancelled:
+            if work.attached > 1 or work.detached:
+                session.hint = _goes_on(batch)
+            raise
     if engine.error is not None:
         raise engine.error
-    return status.summary(system.kernel, _again(system, batch), time.monotonic() - began)
+    return status.summary(system.view, _again(system, batch), time.monotonic() - began)
 
 
 async def _pass_on(system: System, session: Session, batch: Batch, event: dict[str, Any]) -> None:
     if event["event"] == "lagged":
-        event = {"event": "status", "status": status.status(system.kernel, _again(system, batch))}
+        event = {"event": "status", "status": status.status(system.view, _again(system, batch))}
     if event["event"] != "output":
         await session.emit(event)
 
@@ -165,21 +185,24 @@ async def _watch(system: System, session: Session, params: dict[str, Any]) -> di
     began = time.monotonic()
     batch = batch_of(system.view, params)
     engine = _running(system).engines.get(batch.id)
+    session.hint = _goes_on(batch)
     await session.emit(_started(batch))
     if engine is not None:
         async with engine.feed.follow() as events:
-            await session.emit({"event": "status", "status": status.status(system.kernel, batch)})
+            await session.emit({"event": "status", "status": status.status(system.view, batch)})
             async for event in events:
                 await _pass_on(system, session, batch, event)
     else:
-        await session.emit({"event": "status", "status": status.status(system.kernel, batch)})
-    return status.summary(system.kernel, _again(system, batch), time.monotonic() - began)
+        await session.emit({"event": "status", "status": status.status(system.view, batch)})
+    return status.summary(system.view, _again(system, batch), time.monotonic() - began)
 
 
 async def _follow(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
     """`logs -f`: a unit's output as it comes, until the unit or the batch is at rest."""
     batch = batch_of(system.view, params)
     resolved = status.resolved_of(system.kernel, batch)
+    if params["unit"] == BASELINE:
+        raise UsageError("the baseline is not followed", hint="look at it without --follow")
     unit = status.find_units(units(system.kernel, batch.id), resolved, [params["unit"]])[0].id
     engine = _running(system).engines.get(batch.id)
     sent: dict[str, int] = {}
@@ -219,7 +242,7 @@ async def _stop(system: System, session: Session, params: dict[str, Any]) -> dic
         await work.done.wait()
     elif batch.state in ("planned", "interrupted"):
         await system.kernel.put("batch", batch.id, body(msgspec.structs.replace(batch, state="stopped")))
-    return status.status(system.kernel, _again(system, batch))
+    return status.status(system.view, _again(system, batch))
 
 
 async def _retry(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
@@ -249,7 +272,7 @@ async def recover(system: System) -> None:
     from agentos.batch.engine import Engine
 
     for batch in batches(system.kernel):
-        if batch.state not in ("running", "waiting"):
+        if batch.state not in UNDER_WAY:
             continue
         if batch.detached:
             _start(system, batch, {}, detached=True)

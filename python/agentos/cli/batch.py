@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         asked = "status" if action == "report" else action
         done = read(f"batch.{asked}", _named(arguments), Home.find())
-    if arguments.json and action != "report":
+    if arguments.json:
         print(json.dumps(done))
     else:
         batch_views.show(action, done, arguments)
@@ -129,7 +129,7 @@ def _named(arguments: argparse.Namespace) -> dict[str, Any]:
         params["unit"] = given
     if getattr(arguments, "into", None):
         params["into"] = arguments.into
-    if getattr(arguments, "attempt", None):
+    if getattr(arguments, "attempt", None) is not None:
         params["attempt"] = arguments.attempt
     if getattr(arguments, "detach", False):
         params["detach"] = True
@@ -181,15 +181,28 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _passed(plan: Plan) -> dict[str, str]:
-    return {name: os.environ[name] for name in plan.workspace.pass_env if name in os.environ}
+    from agentos.batch.paths import is_text
+
+    found = {name: os.environ[name] for name in plan.workspace.pass_env if name in os.environ}
+    for name, value in found.items():
+        if not is_text(value):
+            raise UsageError(f"the value of `{name}`, which is to be passed on, is not UTF-8 text")
+    return found
 
 
 def _resolve(arguments: argparse.Namespace) -> tuple[Plan, Resolved]:
     """The plan that the command line means, met with the repository."""
+    from agentos.batch.paths import is_text
     from agentos.batch.plan import from_flags, override
     from agentos.batch.plan_file import load
     from agentos.batch.resolved import resolve
 
+    for flag in ("units", "program", "verify", "name", "base"):
+        if not is_text(getattr(arguments, flag) or ""):
+            raise UsageError(
+                f"--{flag} is not UTF-8 text",
+                hint=r'write a path as git quotes it ("caf\351"), and put such a command into a script',
+            )
     given = arguments.plan
     is_file = given is not None and (Path(given).exists() or Path(given).suffix in _PLAN_SUFFIXES)
     flags = {

@@ -97,6 +97,8 @@ class Lines:
         if summary["state"] in ("stopped", "interrupted"):
             print(f"it is {summary['state']}: `agentos batch resume {batch}` goes on with it")
         elif summary["landed"]:
+            if summary["patches"]:
+                print(f"patches: {summary['patches']}")
             print(f"next: agentos batch diff --batch {batch} · agentos batch merge --batch {batch}")
         elif summary["units"]:
             print("next: agentos batch logs UNIT · agentos batch retry")

@@ -113,6 +113,10 @@ def print_status(status: dict[str, Any]) -> None:
     width = max((len(clean(unit["title"])) for unit in status["units"]), default=0)
     for unit in status["units"]:
         print(f"  {clean(unit['title']):<{min(width, 48)}}  {unit_words(unit)}")
+    if status["patches"]:
+        print(f"patches: {status['patches']}")
+    if status["state"] in ("interrupted", "stopped"):
+        print(f"`agentos batch resume {status['batch']}` goes on with it")
 
 
 def unit_words(unit: dict[str, Any]) -> str:

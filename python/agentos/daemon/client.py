@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +108,7 @@ class Daemon:
     def __init__(self, home: Home, credentials: Sequence[Credential] | None = None) -> None:
         self.home = home
         self.result: Any = None
+        self._interrupted = False
         self._credentials = credentials
         self._connection = self._open()
 
@@ -153,6 +157,8 @@ class Daemon:
                     yield event
                 return self.result
             except ConnectionLost:
+                if self._interrupted:
+                    raise KeyboardInterrupt from None
                 if resume is None:
                     raise
                 verb, params = resume(first)
@@ -161,25 +167,42 @@ class Daemon:
 
     def _events(self, verb: str, params: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         number = self._connection.begin(verb, params)
-        interrupted = False
-        while True:
-            try:
+        with self._interruptible(number):
+            while True:
                 response = self._connection.receive()
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
-                self._connection.send(Request(interrupt=number))
-                continue
-            if response.id != number:
-                continue
-            if response.error is not None:
-                raise from_dict(response.error)
-            if response.done:
-                self.result = response.result
-                return
-            if response.event is not None:
-                yield response.event
+                if response.id != number:
+                    continue
+                if response.error is not None:
+                    raise from_dict(response.error)
+                if response.done:
+                    self.result = response.result
+                    return
+                if response.event is not None:
+                    yield response.event
+
+    @contextmanager
+    def _interruptible(self, call: int) -> Iterator[None]:
+        """Inside, the first Ctrl-C asks the daemon to bring `call` to rest, whatever this process is doing
+        just then; the second one ends this process."""
+        usual = signal.default_int_handler
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) != usual
+        ):
+            yield
+            return
+
+        def ask(*_: object) -> None:
+            signal.signal(signal.SIGINT, usual)
+            self._interrupted = True
+            with suppress(ConnectionLost):
+                self._connection.send(Request(interrupt=call))
+
+        signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
 
 def connect(home: Home, credentials: Sequence[Credential] | None = None) -> Daemon:
@@ -281,7 +304,7 @@ def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> None:
 
 def _submission() -> dict[str, Any]:
     return {
-        "cwd": str(Path.cwd()),
+        "cwd": os.fsencode(Path.cwd()).decode("utf-8", "backslashreplace"),
         "path": os.environ.get("PATH", os.defpath),
         "home": str(Path.home()),
         "lang": os.environ.get("LC_ALL") or os.environ.get("LANG") or "C.UTF-8",
@@ -324,7 +347,7 @@ def read(verb: str, params: dict[str, Any], home: Home) -> Any:
     connection = attempt(home)
     if connection is not None:
         daemon = Daemon.__new__(Daemon)
-        daemon.home, daemon.result = home, None
+        daemon.home, daemon.result, daemon._interrupted = home, None, False
         daemon._credentials, daemon._connection = None, connection
         with daemon:
             return daemon.call(verb, params)
@@ -336,4 +359,4 @@ def read(verb: str, params: dict[str, Any], home: Home) -> Any:
     if handler is None:
         raise InternalError(f"`{verb}` is not a reading verb")
     kernel = ReadOnlyKernel.load(home.database) if home.database.exists() else ReadOnlyKernel.empty()
-    return handler(View(home, kernel), params)
+    return handler(View(home, kernel, alive=False), params)

@@ -40,6 +40,8 @@ class View:
 
     home: Home
     kernel: ReadOnlyKernel
+    alive: bool = True
+    """Whether a daemon lives. Without one nothing is under way, whatever a killed one wrote last."""
 
 
 class Session(Protocol):

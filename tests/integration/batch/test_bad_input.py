@@ -139,6 +139,8 @@ def test_a_bad_plan_is_refused_whole(
         (("run", "--yes", *FLAGS, "--deliver", "fax"), 2, "deliver.as", ""),
         (("plan", *FLAGS, "-o", "no/such/folder/plan.yaml"), 2, "cannot be written", ""),
         (("plan", *FLAGS, "-o", "src/00/value.txt"), 2, "there already", "another name"),
+        (("run", "--yes", *FLAGS, "--verify", "grep \udcff"), 2, "--verify is not UTF-8 text", "script"),
+        (("run", "--yes", "--units", "\udcff*", "--program", "true"), 2, "--units is not UTF-8", "caf\\351"),
         (("status",), 2, "no batch yet", "--all"),
         (("status", "b-nothing"), 2, "means no batch", "--all"),
         (("diff",), 2, "no batch yet", "--all"),
@@ -175,6 +177,11 @@ def test_what_is_no_repository_to_work_on_is_refused(agentos: Command) -> None:
     agentos.cwd = plain.path / "bare"
     plain.git("init", "-q", "--bare", "bare")
     _refused_twice(agentos, *FLAGS, code=2, message="is bare", hint="clone it", where=str(agentos.cwd))
+
+
+def test_a_repository_whose_own_path_is_not_text_is_refused(agentos: Command, tmp_path: Path) -> None:
+    agentos.cwd = Repository.make(Path(os.fsdecode(bytes(tmp_path) + b"/r\xff")), 1).path
+    _refused_twice(agentos, *FLAGS, code=2, message="path is not UTF-8", hint="move it", where="r\\377")
 
 
 def test_a_branch_in_the_way_is_refused_before_anything_starts(
