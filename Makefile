@@ -72,8 +72,9 @@ bench: build ## measure against floors and peers, one line each
 bench-smoke: build ## a short slice of the benches, as the tests run it
 	@$(BIN)/python benches/run.py --smoke
 
-endurance: build ## kill batches at random moments on a copy of REPO=FOLDER, resume them, check all
-	@$(BIN)/python -m tests.endurance.batch_kills "$(REPO)"
+endurance: build ## kill and resume batches on a copy of REPO=FOLDER at random moments (SEED=N: the same again)
+	@test -d "$(REPO)" || { echo "say whose files: make endurance REPO=FOLDER" >&2; exit 2; }
+	@$(BIN)/python -m tests.endurance.batch_kills "$(REPO)" $(if $(SEED),--seed $(SEED))
 
 wheel: $(VENV)/.requirements ## an abi3 wheel in dist/ that installs without Rust
 	@requirements/check.sh $(PYTHON)

@@ -25,6 +25,8 @@ from tests.command import Command, wait_gone
 from tests.endurance.kills import VICTIMS, Stream, Victim, kill, living
 
 from agentos.batch.paths import quote
+from agentos.batch.records import attempts
+from agentos.kernel import ReadOnlyKernel
 
 FILES_EACH = 3
 JITTER = 0.3  # seconds at most between the event that is drawn and the kill
@@ -140,7 +142,7 @@ class Endurance:
             self._check_branch(f"agentos/{batch}/u-{id}", owned)
         self.repository.git("fsck", "--connectivity-only", "--no-dangling")
         assert self.agentos.json("audit", "verify")["ok"]
-        self._nothing_left_over()
+        self._nothing_left_over(batch)
 
     def _check_branch(self, branch: str, owned: list[bytes]) -> None:
         assert self.repository.git("rev-parse", f"{branch}^").strip() == self.base
@@ -155,15 +157,22 @@ class Endurance:
         done = subprocess.run(["git", *arguments], cwd=self.repository.path, check=True, capture_output=True)
         return done.stdout
 
-    def _nothing_left_over(self) -> None:
+    def _nothing_left_over(self, batch: str) -> None:
         watched = os.pidfd_open(self.agentos.daemon)
         wait_gone(watched)
         os.close(watched)
         assert living(str(self.folder)) == []
+        self._attempts_are_closed(batch)
         left = [path for name in ("workspaces", "run") for path in (self.agentos.home / name).iterdir()]
         left += [*self.temporary.iterdir(), *(self.repository.path / ".git").rglob("*.lock")]
         assert left == []
         assert not (self.agentos.home / "kernel.sock").exists()
+
+    def _attempts_are_closed(self, batch: str) -> None:
+        rows = attempts(ReadOnlyKernel.load(self.agentos.home / "kernel.db"), batch)
+        assert {row.outcome for row in rows} <= {"landed", "interrupted"}
+        landed = sorted(row.unit for row in rows if row.outcome == "landed")
+        assert landed == sorted(f"u-{id}" for id in self.units)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from agentos.batch.removal import remove
 from agentos.batch.resolved import Resolved, ResolvedUnit
 from agentos.batch.unit import UnitRun
 from agentos.drivers.launch import Level
-from agentos.errors import AgentOSError, UsageError
+from agentos.errors import AgentOSError, Failed, JournalError, UsageError
 from agentos.messages import Exec, GroupSpec, Limit, Publish, PublishAction, Spawn, exactly
 from agentos.messages import Path as PathScope
 
@@ -82,8 +82,12 @@ class Engine:
 
     @property
     def private(self) -> PrivateRepository:
-        """Git over this repository's objects, with none of its configuration; there after `prepare`."""
-        assert self._private is not None
+        """Git over this repository's objects, with none of its configuration; there after `prepare`.
+
+        Raises: Failed where `prepare` failed: what the batch left is not looked at without it.
+        """
+        if self._private is None:
+            raise Failed("the batch's work cannot be looked at", where=str(self.folder))
         return self._private
 
     async def prepare(self) -> None:
@@ -192,9 +196,10 @@ class Engine:
             await self._units()
             await self._finish()
             finished = True
-        except AgentOSError as error:
-            self.error = error
-            await self._fail(error)
+        except (AgentOSError, OSError) as error:
+            self.error = error if isinstance(error, AgentOSError) else Failed(str(error))
+            with trio.CancelScope(shield=True):
+                await self.rest("failed", Failure.of("setup", self.error.message))
             finished = True
         finally:
             with trio.CancelScope(shield=True):
@@ -238,6 +243,7 @@ class Engine:
             if unit.commit is not None:
                 # Verified before the cut: only the landing may be missing.
                 await self.land(unit, self.system.kernel.root)
+                await self._end_attempts(unit, "landed")
                 await self.put(
                     msgspec.structs.replace(
                         unit, state="committed", process=None, attempts=unit.attempts + 1, since_us=now_us()
@@ -249,11 +255,18 @@ class Engine:
 
     async def _requeue(self, unit: Unit, state: Literal["queued", "cancelled"] = "queued") -> None:
         kept = await self.salvage(unit, unit.attempt) if unit.attempt else None
-        open_ = [a for a in attempts(self.system.kernel, unit.batch, unit.id) if a.outcome == "running"]
-        for attempt in open_:
-            ended = msgspec.structs.replace(attempt, outcome="interrupted", ended_us=now_us(), salvage=kept)
-            await self.put(ended)
+        await self._end_attempts(unit, "interrupted", kept)
         await self.put(msgspec.structs.replace(unit, state=state, process=None, since_us=now_us()))
+
+    async def _end_attempts(
+        self, unit: Unit, outcome: Literal["landed", "interrupted"], kept: str | None = None
+    ) -> None:
+        """Closes the attempt that a cut left open, if it left one."""
+        for attempt in attempts(self.system.kernel, unit.batch, unit.id):
+            if attempt.outcome == "running":
+                await self.put(
+                    msgspec.structs.replace(attempt, outcome=outcome, ended_us=now_us(), salvage=kept)
+                )
 
     async def _baseline(self) -> None:
         """Runs the verification once on the untouched base. Red is shown; one that cannot run ends it all."""
@@ -327,14 +340,21 @@ class Engine:
         await self.put(msgspec.structs.replace(self.batch, state=state, process=None, detached=False))
         await trio.to_thread.run_sync(remove, self.folder)
 
-    async def _fail(self, error: AgentOSError) -> None:
-        with trio.CancelScope(shield=True):
-            await self.rest("failed", Failure.of("setup", error.message))
-
     async def rest(
         self, state: Literal["interrupted", "stopped", "failed"], failure: Failure | None = None
     ) -> None:
-        """Brings everything that is under way to rest; the work is kept and can be resumed."""
+        """Brings everything that is under way to rest; the work is kept and can be resumed. Where that
+        cannot be, its repository being gone, say, the batch is left as it is and says why."""
+        try:
+            await self._rest(state, failure)
+        except JournalError:
+            raise
+        except (AgentOSError, OSError) as error:
+            await self.park(error)
+
+    async def _rest(
+        self, state: Literal["interrupted", "stopped", "failed"], failure: Failure | None
+    ) -> None:
         for unit in units(self.system.kernel, self.batch.id):
             if unit.state not in ENDED and unit.commit is None:
                 await self._requeue(unit, "queued" if state == "interrupted" else "cancelled")
@@ -350,9 +370,11 @@ class Engine:
         await self.put(msgspec.structs.replace(self.batch, detached=True))
 
     async def park(self, error: Exception) -> None:
-        """Leaves a batch that cannot be brought to rest, its repository being gone, say, and says so."""
+        """Leaves the batch and its folder as they are, for `resume`, and says why."""
         failure = Failure.of("crash", str(error))
-        await self.put(msgspec.structs.replace(self.batch, state="interrupted", failure=failure))
+        await self.put(
+            msgspec.structs.replace(self.batch, state="interrupted", failure=failure, detached=False)
+        )
 
     async def _end_process(self, status: Literal["done", "failed", "cancelled", "lost"]) -> None:
         """Exits the batch's process and takes what it spent into the record."""

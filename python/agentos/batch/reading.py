@@ -133,6 +133,7 @@ def private_for(resolved: Resolved) -> Iterator[PrivateRepository]:
     """A private git folder for one look at a batch's commits."""
     from agentos.batch.private import PrivateRepository
 
+    resolved.repository.require()
     with tempfile.TemporaryDirectory(prefix="agentos-") as folder:
         yield PrivateRepository(resolved.repository, Path(folder) / "git", {"HOME": resolved.home})
 

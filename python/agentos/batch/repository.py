@@ -138,6 +138,15 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
             author=people[0], author_email=people[1], committer=people[2], committer_email=people[3]
         )
 
+    def require(self) -> None:
+        """Raises UsageError where the repository is not there any more."""
+        if not self.common_dir.is_dir():
+            raise UsageError(
+                "the repository is not there any more",
+                where=str(self.common_dir),
+                hint="move it back to where it was: what its batches did is kept",
+            )
+
     def ref(self, name: str) -> str | None:
         """What the full ref name points to, or None."""
         asked = git.run(self.place, "rev-parse", "--verify", "--quiet", name, accept=(0, 1, 128))

@@ -26,7 +26,7 @@ from agentos.batch.records import (
 )
 from agentos.batch.removal import remove
 from agentos.batch.resolved import Resolved
-from agentos.errors import AgentOSError, UsageError
+from agentos.errors import AgentOSError, JournalError, UsageError
 
 if TYPE_CHECKING:
     from agentos.batch.engine import Engine
@@ -145,6 +145,7 @@ async def _drive(system: System, session: Session, batch: Batch, params: dict[st
     """Keeps a batch going, passes its events on and returns its summary."""
     began = time.monotonic()
     detach = bool(params.get("detach"))
+    status.resolved_of(system.kernel, batch).repository.require()
     session.hint = f"its work is kept: `agentos batch resume {batch.id}` goes on with it"
     engine = _start(system, batch, params, detached=detach)
     if detach:
@@ -282,6 +283,8 @@ async def recover(system: System) -> None:
             await engine.prepare()
             await engine.reconcile()
             await engine.rest("interrupted")
+        except JournalError:
+            raise
         except (AgentOSError, OSError) as error:
             await engine.park(error)
     for batch in batches(system.kernel):

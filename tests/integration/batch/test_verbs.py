@@ -55,7 +55,9 @@ def _endless(agentos: Command, *more: str) -> Stream:
 def _running(stream: Stream) -> bool:
     """Reads on until a unit's program runs; False where that never happens."""
     while found := stream.events():
-        if any(event["event"] == "unit" and event["unit"]["state"] == "running" for event in found):
+        rows = [event["unit"] for event in found if event["event"] == "unit"]
+        rows += [row for event in found if event["event"] == "status" for row in event["status"]["units"]]
+        if any(row["state"] == "running" for row in rows):
             return True
     return False
 
@@ -232,6 +234,44 @@ def test_without_a_daemon_nothing_is_said_to_run(agentos: Command, repository: R
     # It stays so when a daemon comes by for something else, and nothing of it runs.
     agentos("kill", "p-none")
     assert agentos.json("batch", "status")["state"] == "interrupted"
+    nothing_left_over(agentos)
+
+
+def test_a_batch_waits_for_a_repository_that_was_moved_away(agentos: Command, repository: Repository) -> None:
+    stream = _endless(agentos)
+    stream.process.send_signal(signal.SIGINT)
+    stream.process.communicate()
+    (row,) = agentos.json("batch", "list")
+    away = repository.path.rename(repository.path.with_name("away"))
+    agentos.cwd = away
+    for verb in (("resume", row["batch"]), ("diff", "--batch", row["batch"])):
+        done = agentos("batch", *verb)
+        assert done.returncode == 2 and "not there any more" in done.stderr
+    assert agentos.json("batch", "status", row["batch"])["state"] == "interrupted"
+    agentos.cwd = away.rename(repository.path)
+    assert agentos("batch", "resume", "--detach").returncode == 0
+    assert agentos.json("batch", "stop")["state"] == "stopped"
+    nothing_left_over(agentos)
+
+
+def test_a_detached_batch_without_its_repository_is_in_no_other_ones_way(
+    agentos: Command, repository: Repository
+) -> None:
+    program = "echo more >> src/00/value.txt; exec sleep 1000"
+    done = agentos("batch", "run", "--yes", "--detach", "--json", *_flags(program))
+    batch = json.loads(done.stdout.splitlines()[-1])["batch"]
+    watching = Stream(agentos.start("batch", "watch", "--json"))
+    assert _running(watching)
+    kill(agentos, watching.process, "everything")
+    away = repository.path.rename(repository.path.with_name("away"))
+    agentos.cwd = away
+    # Another daemon comes up and serves, and says what is wrong with the batch.
+    assert agentos("kill", "p-none").returncode == 2
+    status = agentos.json("batch", "status", batch)
+    assert status["state"] == "interrupted" and status["failure"]["message"]
+    agentos.cwd = away.rename(repository.path)
+    assert agentos("batch", "resume", "--detach").returncode == 0
+    assert agentos.json("batch", "stop")["state"] == "stopped"
     nothing_left_over(agentos)
 
 
