@@ -92,8 +92,11 @@ def test_variables_move_a_provider() -> None:
 def test_an_unknown_price_is_free_only_where_nobody_charges() -> None:
     assert resolve("ollama/m", {}).price() == FREE
     assert resolve("openai/my-own", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}).price() == FREE
-    with pytest.raises(UsageError, match="price"):
-        resolve("openai/my-own", {}).price()
+    with pytest.raises(UsageError, match="price") as refused:
+        resolve("openai/gpt-4.1-my-own", {}).price()
+    named = (refused.value.hint or "").partition(": ")[2].split(", ")
+    assert len(named) == 3
+    assert all(resolve(name, {}).price() != FREE for name in named)
 
 
 def test_the_default_model_needs_a_key_or_a_name() -> None:

@@ -6,6 +6,7 @@ not yet counted by the provider are bounded by bytes, and no prompt is assumed t
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import tomllib
@@ -86,6 +87,11 @@ def price(provider: str, model: str) -> Price | None:
 def prices(provider: str) -> dict[str, Price]:
     """All prices that are known of `provider`, by model."""
     return _table().get(provider, {})
+
+
+def nearest(provider: str, model: str) -> list[str]:
+    """Up to three models of `provider` whose price is known, the names most like `model` first."""
+    return difflib.get_close_matches(model, prices(provider), n=3, cutoff=0.0)
 
 
 @functools.cache

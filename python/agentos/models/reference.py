@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agentos.errors import MissingMechanism, UsageError
-from agentos.models.prices import FREE, Price, price
+from agentos.models.prices import FREE, Price, nearest, price
 
 MODEL_VARIABLE = "AGENTOS_MODEL"
 
@@ -69,9 +69,12 @@ class ModelReference(msgspec.Struct, frozen=True, kw_only=True):
             return known
         official = providers()[self.provider]
         if official.charges and self.host == urlsplit(official.url).hostname:
+            known_ones = ", ".join(f"{self.provider}/{name}" for name in nearest(self.provider, self.model))
             raise UsageError(
                 f"the price of `{self}` is not known, so no budget could hold it",
-                hint="choose a model that `agentos models list` prices",
+                hint=f"choose one whose price is known: {known_ones}"
+                if known_ones
+                else f"no price of `{self.provider}` is known: choose a model of another provider",
             )
         return FREE
 
