@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -78,6 +79,9 @@ from agentos.messages import (
 
 if TYPE_CHECKING:
     import trio
+
+LOW_DISK = "little disk space is left: new work waits until there is more"
+"""What a person is told while requests are held back."""
 
 _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
@@ -212,7 +216,8 @@ class Kernel(ReadOnlyKernel):
         self._deadline_us: int | None = None
         self._deadline_moved: trio.Event | None = None
         self._exits: dict[Pid, trio.Event] = {}
-        self._disk_space: trio.Event | None = None
+        self._progress: trio.Event | None = None
+        self._held_by_disk: Counter[Pid] = Counter()
         self._failure: Exception | None = None
         self._counter = 0
         self.watchers: list[Callable[[AnyEvent], None]] = []
@@ -228,6 +233,17 @@ class Kernel(ReadOnlyKernel):
         if self.record("home", "id") is None:
             await self.put("home", "id", {"id": _kernel.random_id()})
         return reply.epoch
+
+    def processes(self) -> list[ProcessView]:
+        """Every process that the table holds; one whose new work is held back until there is disk space waits
+        on `disk`."""
+        rows = super().processes()
+        if not +self._held_by_disk:
+            return rows
+        return [
+            msgspec.structs.replace(row, waiting_on="disk") if self._held_by_disk[row.pid] else row
+            for row in rows
+        ]
 
     @property
     def root(self) -> Pid:
@@ -251,6 +267,7 @@ class Kernel(ReadOnlyKernel):
         client: bool = False,
         digest: str | None = None,
         unattended: bool = False,
+        on_low_disk: Callable[[], None] = lambda: None,
     ) -> Ticket:
         """Asks to perform `action`; returns the ticket once the decision is *go*.
 
@@ -258,12 +275,13 @@ class Kernel(ReadOnlyKernel):
         is a denial); a cancelled wait withdraws the request. `digest` is the SHA-256 (hex) of arguments that
         the action does not hold: a person's yes is bound to it. Raises Denied or BudgetExceeded. `estimate`
         is reserved up the tree until the ticket is completed. With a `lane` it is new work, which also waits
-        while little disk is left.
+        while little disk is left; `on_low_disk` is called when it must.
         """
         import trio
 
-        if lane is not None:
-            await self._enough_disk()
+        if lane is not None and self._kernel.low_disk():
+            on_low_disk()
+            await self._enough_disk(pid)
         call = RequestCall(
             pid=pid,
             key=key,
@@ -321,12 +339,13 @@ class Kernel(ReadOnlyKernel):
         isolated: bool = False,
         supervises: Supervision | None = None,
         restart: Restart = "never",
+        on_low_disk: Callable[[], None] = lambda: None,
     ) -> Child:
         """Starts a child process with the meet of `grants` and what `parent` holds.
 
         `isolated` says that the parent reads nothing of what it produces. With `lane` it waits for a place in
-        its parent's group, and holds it until its exit. A child that its parent `supervises` is started again
-        as `restart` says: a `RestartedEvent` tells of it.
+        its parent's group, and holds it until its exit; for `on_low_disk` see `request`. A child that its
+        parent `supervises` is started again as `restart` says: a `RestartedEvent` tells of it.
         """
         wanted = [grant if isinstance(grant, Grant) else Grant(scope=grant) for grant in grants]
         spec = ChildSpec(
@@ -338,7 +357,8 @@ class Kernel(ReadOnlyKernel):
             supervises=supervises,
             restart=restart,
         )
-        ticket = await self.request(parent, SpawnAction(child=spec), key=key, lane=lane)
+        action = SpawnAction(child=spec)
+        ticket = await self.request(parent, action, key=key, lane=lane, on_low_disk=on_low_disk)
         assert ticket.child is not None
         return Child(ticket.child, ticket.id)
 
@@ -412,11 +432,15 @@ class Kernel(ReadOnlyKernel):
         self._done(self._call(PutCall(kind=kind, id=id, body=text)))
 
     async def blob_put(self, data: bytes) -> str:
-        """Stores `data` beside the chain; returns its SHA-256 (hex). Durable with the next entry."""
+        """Stores `data` beside the chain; returns its SHA-256 (hex). Durable with the next entry. Waits while
+        the disk is far behind."""
+        await self._progress_while(self._kernel.crowded)
         return self._kernel.put_blob(data)
 
     async def stream_append(self, stream: str, data: bytes) -> None:
-        """Appends to an output stream beside the chain; on disk within a second."""
+        """Appends to an output stream beside the chain; on disk within a second. Waits while the disk is far
+        behind."""
+        await self._progress_while(self._kernel.crowded)
         self._kernel.append_stream(stream, data)
 
     def new_id(self, kind: str) -> str:
@@ -450,14 +474,22 @@ class Kernel(ReadOnlyKernel):
         if self._failure is not None:
             raise self._failure
 
-    async def _enough_disk(self) -> None:
+    async def _enough_disk(self, pid: Pid) -> None:
         """Waits while the journal lives on its reserve, which is for settling what is under way."""
+        self._held_by_disk[pid] += 1
+        try:
+            await self._progress_while(self._kernel.low_disk)
+        finally:
+            self._held_by_disk[pid] -= 1
+
+    async def _progress_while(self, busy: Callable[[], bool]) -> None:
+        """Returns once the journal is not `busy` any more, which it tells of."""
         import trio
 
-        while self._failure is None and self._kernel.low_disk():
-            if self._disk_space is None:
-                self._disk_space = trio.Event()
-            await self._disk_space.wait()
+        while self._failure is None and busy():
+            if self._progress is None:
+                self._progress = trio.Event()
+            await self._progress.wait()
 
     def _call(self, call: Call) -> AnyReply:
         if self._failure is not None:
@@ -522,9 +554,9 @@ class Kernel(ReadOnlyKernel):
             heapq.heappop(waiting)[2].set()
         for raw in events:
             self._deliver(_EVENT.decode(raw))
-        if self._disk_space is not None and not self._kernel.low_disk():
-            self._disk_space.set()
-            self._disk_space = None
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
 
     def _deliver(self, event: AnyEvent) -> None:
         if isinstance(event, DecidedEvent):
@@ -549,8 +581,8 @@ class Kernel(ReadOnlyKernel):
             heapq.heappop(self._durable.waiting)[2].set()
         for waiter in self._waiters.values():
             waiter.event.set()
-        if self._disk_space is not None:
-            self._disk_space.set()
+        if self._progress is not None:
+            self._progress.set()
 
     async def _pump(self) -> None:
         import trio
@@ -619,6 +651,7 @@ def audit_verify(database: FilePath) -> dict[str, Any]:
 
 
 __all__ = [
+    "LOW_DISK",
     "Child",
     "Kernel",
     "ReadOnlyKernel",

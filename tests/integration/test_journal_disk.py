@@ -45,18 +45,22 @@ async def main():
             order = []
 
             async def ask():
-                ticket = await kernel.request(child.pid, TOOL, key="2", lane="exec")
+                ticket = await kernel.request(
+                    child.pid, TOOL, key="2", lane="exec", on_low_disk=lambda: order.append("told")
+                )
                 order.append("new work")
                 await kernel.complete(ticket, "ok")
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask)
                 await trio.testing.wait_all_tasks_blocked()
+                order.append(next(row.waiting_on for row in kernel.processes() if row.pid == child.pid))
                 await kernel.complete(under_way, "ok")
                 order.append("settled")
                 await trio.testing.wait_all_tasks_blocked()
                 order.append("space")
                 os.unlink(home / "ballast")
+            order.append(next(row.waiting_on for row in kernel.processes() if row.pid == child.pid))
             print(*order, sep=", ")
 
 import trio.testing
@@ -110,7 +114,7 @@ def run(disk: Path, program: str) -> str:
 @pytest.mark.slow
 @pytest.mark.needs("namespaces")
 def test_new_work_waits_while_what_is_under_way_is_settled(disk: Path) -> None:
-    assert run(disk, FULL_DISK) == "settled, space, new work\n"
+    assert run(disk, FULL_DISK) == "told, disk, settled, space, new work, None\n"
 
 
 @pytest.mark.slow

@@ -187,6 +187,17 @@ def test_what_was_acknowledged_is_there_for_the_next_kernel(tmp_path: FilePath) 
     in_kernel(second, database)
 
 
+def test_output_waits_for_a_disk_that_is_far_behind(tmp_path: FilePath) -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        for _ in range(3):
+            await kernel.stream_append("log", bytes(40 << 20))
+            assert kernel._kernel.crowded()
+            await kernel.stream_append("log", b"then")
+            assert not kernel._kernel.crowded()
+
+    in_kernel(test, tmp_path / "kernel.db")
+
+
 def test_a_second_writer_is_refused(tmp_path: FilePath) -> None:
     async def test(kernel: Kernel, clock: Clock) -> None:
         with pytest.raises(MissingMechanism):

@@ -37,6 +37,7 @@ from agentos.batch.resolved import Resolved, ResolvedUnit
 from agentos.batch.unit import UnitRun
 from agentos.drivers.launch import Level
 from agentos.errors import AgentOSError, Failed, JournalError, UsageError
+from agentos.kernel import LOW_DISK
 from agentos.messages import Exec, GroupSpec, Limit, Publish, PublishAction, Spawn, exactly
 from agentos.messages import Path as PathScope
 
@@ -76,6 +77,7 @@ class Engine:
             "TERM": resolved.term,
         }
         self._private: PrivateRepository | None = None
+        self._told_low_disk = False
         self._runs: dict[str, UnitRun] = {}
 
     # --- what units ask of it -----------------------------------------------------------------------------
@@ -99,6 +101,12 @@ class Engine:
             return PrivateRepository(self.resolved.repository, self.folder / "git", environment)
 
         self._private = await trio.to_thread.run_sync(make)
+
+    def tell_low_disk(self) -> None:
+        """Says once that new work waits, though every unit may."""
+        if not self._told_low_disk:
+            self._told_low_disk = True
+            self.feed.publish({"event": "warning", "text": LOW_DISK})
 
     @property
     def hidden(self) -> list[str]:
@@ -283,6 +291,7 @@ class Engine:
                 *(PathScope(path=path, rights="read") for path in self.resolved.readable),
             ],
             lane="exec",
+            on_low_disk=self.tell_low_disk,
         )
         status: Literal["done", "cancelled"] = "cancelled"
         try:

@@ -71,6 +71,7 @@ class UnitRun:
                 grants=self._grants(),
                 budget=Limit(usd_micros=engine.unit_budget(unit)),
                 lane="exec",
+                on_low_disk=engine.tell_low_disk,
             )
         except (Denied, BudgetExceeded) as error:
             await self._put(state="failed", failure=_refused(error))

@@ -61,6 +61,8 @@ class Lines:
         elif kind == "baseline":
             word = "green" if event["exit_code"] == 0 else f"RED (exit code {event['exit_code']})"
             self.say(f"verification on the untouched base: {word}")
+        elif kind == "warning":
+            self.say(f"! {event['text']}")
         elif kind == "unit":
             self.units[event["unit"]["id"]] = event["unit"]
             self.moved(event["unit"])

@@ -20,6 +20,7 @@ import trio
 
 from agentos.drivers import model_events as wire_events
 from agentos.errors import BudgetExceeded
+from agentos.kernel import LOW_DISK
 from agentos.messages import CancelEvent, Cost, ModelAction, Outcome
 from agentos.models import anthropic, openai
 from agentos.models.conversation import Message, Options, ToolSpec, Usage
@@ -196,6 +197,7 @@ class Caller:
                     ),
                     lane=self.model.lane,
                     recovery="repeatable",
+                    on_low_disk=lambda: self.emit({"event": "warning", "text": LOW_DISK}),
                 )
             except BudgetExceeded:
                 max_tokens //= 2

@@ -220,12 +220,14 @@ impl Kernel {
         Ok(self.core()?.kernel.state().records(kind).and_then(|records| records.get(id)).cloned())
     }
 
-    fn put_blob(&self, data: Vec<u8>) -> PyResult<String> {
-        Ok(self.journal()?.put_blob(data).map_err(Error::from)?)
+    fn put_blob(&self, py: Python<'_>, data: Vec<u8>) -> PyResult<String> {
+        let journal = self.journal()?;
+        Ok(py.detach(|| journal.put_blob(data)).map_err(Error::from)?)
     }
 
-    fn append_stream(&self, stream: &str, data: Vec<u8>) -> PyResult<()> {
-        Ok(self.journal()?.append_stream(stream, data).map_err(Error::from)?)
+    fn append_stream(&self, py: Python<'_>, stream: &str, data: Vec<u8>) -> PyResult<()> {
+        let journal = self.journal()?;
+        Ok(py.detach(|| journal.append_stream(stream, data)).map_err(Error::from)?)
     }
 
     fn blob<'py>(&self, py: Python<'py>, digest: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
@@ -249,6 +251,11 @@ impl Kernel {
     /// Whether so little disk is left that new work should wait.
     fn low_disk(&self) -> PyResult<bool> {
         Ok(self.journal()?.low_disk())
+    }
+
+    /// Whether so much waits for the disk that whoever has more should wait too.
+    fn crowded(&self) -> PyResult<bool> {
+        Ok(self.journal()?.is_crowded())
     }
 
     /// Commits what is queued and closes the journal. A second call does nothing.

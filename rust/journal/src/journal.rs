@@ -33,7 +33,8 @@ impl Default for Options {
     }
 }
 
-/// The one writer of a journal. Queueing never waits for the disk; a thread commits what is queued.
+/// The one writer of a journal. A thread commits what is queued; queueing waits for the disk only while 64 MiB
+/// are queued before it.
 ///
 /// Dropping it commits what is queued and waits for that; `close` also says whether it worked.
 pub struct Journal {
@@ -194,6 +195,12 @@ impl Journal {
     #[must_use]
     pub fn low_disk(&self) -> bool {
         self.shared.low_disk()
+    }
+
+    /// Whether so much is queued that callers who can wait should, before queueing more makes them.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.shared.is_crowded()
     }
 
     /// Up to `limit` durable entries after number `after`, in order.

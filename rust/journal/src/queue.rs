@@ -17,6 +17,8 @@ use crate::{MAX_ENTRY, chain::Hash, error::JournalError};
 const LAZY: Duration = Duration::from_secs(1);
 /// So much stream output does not wait.
 const LAZY_BYTES: usize = 1 << 20;
+/// What may wait for the disk, in bytes, before callers wait for it too.
+pub(crate) const ROOM: usize = 64 << 20;
 /// How often a full disk is looked at again.
 const RECHECK: Duration = Duration::from_secs(1);
 
@@ -37,6 +39,7 @@ pub(crate) struct Batch {
     /// The last entry of the batch, or of an earlier one when it has none.
     pub(crate) last: u64,
     flush: u64,
+    bytes: usize,
 }
 
 pub(crate) enum Next {
@@ -62,6 +65,8 @@ pub(crate) struct Shared {
 
 struct Queue {
     batch: Batch,
+    /// Bytes that are not on disk yet: of `batch`, and of what the writer has taken.
+    backlog: usize,
     lazy_bytes: usize,
     /// When the oldest thing that can wait was queued.
     lazy_since: Option<Instant>,
@@ -127,6 +132,7 @@ impl Shared {
         Shared {
             queue: Mutex::new(Queue {
                 batch,
+                backlog: 0,
                 lazy_bytes: 0,
                 lazy_since: None,
                 urgent: false,
@@ -157,6 +163,10 @@ impl Shared {
         self.low_disk.store(low, Ordering::Release);
     }
 
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.queue().backlog > ROOM / 2
+    }
+
     pub(crate) fn failure(&self) -> Option<JournalError> {
         self.queue().failure.clone()
     }
@@ -165,14 +175,31 @@ impl Shared {
         lock(&self.notify).push(notify);
     }
 
+    /// The queue, once it has room for `bytes` more; what is larger than all the room goes in alone. A caller
+    /// that is faster than the disk waits here, rather than filling the memory.
+    fn enter(&self, bytes: usize) -> Result<MutexGuard<'_, Queue>, JournalError> {
+        let mut queue = self.queue();
+        loop {
+            queue.admit()?;
+            let backlog = queue.backlog.saturating_add(bytes);
+            if queue.backlog == 0 || backlog <= ROOM {
+                queue.backlog = backlog;
+                queue.batch.bytes = queue.batch.bytes.saturating_add(bytes);
+                return Ok(queue);
+            }
+            queue.urgent = true;
+            self.work.notify_one();
+            queue = wait(&self.done, queue);
+        }
+    }
+
     /// Queues entries; all or none. Returns the number of the last one. What is not `urgent` is durable with
     /// the next commit, and within a second.
     pub(crate) fn append(&self, entries: Vec<Vec<u8>>, urgent: bool) -> Result<u64, JournalError> {
         if let Some(long) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
             return Err(JournalError::EntryTooLong { length: long.len(), limit: MAX_ENTRY });
         }
-        let mut queue = self.queue();
-        queue.admit()?;
+        let mut queue = self.enter(entries.iter().map(Vec::len).sum())?;
         if entries.is_empty() {
             return Ok(queue.batch.last);
         }
@@ -199,8 +226,7 @@ impl Shared {
 
     /// Queues a blob: durable no later than entries that are queued after it, and within a second.
     pub(crate) fn put_blob(&self, digest: Hash, bytes: Vec<u8>) -> Result<(), JournalError> {
-        let mut queue = self.queue();
-        queue.admit()?;
+        let mut queue = self.enter(bytes.len())?;
         queue.put_off(bytes.len());
         queue.batch.work.push(Work::Blob(digest, bytes));
         self.wake(queue);
@@ -209,8 +235,7 @@ impl Shared {
 
     /// Queues output of a stream: durable with the next commit, and within a second.
     pub(crate) fn append_stream(&self, stream: &str, bytes: &[u8]) -> Result<(), JournalError> {
-        let mut queue = self.queue();
-        queue.admit()?;
+        let mut queue = self.enter(bytes.len())?;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -328,11 +353,12 @@ impl Shared {
     }
 
     /// For the writer: what it took is durable.
-    pub(crate) fn committed(&self, last: u64, flush: u64) {
+    pub(crate) fn committed(&self, batch: &Batch) {
         let mut queue = self.queue();
-        self.durable.store(last, Ordering::Release);
-        queue.flushed = flush;
-        let waiters: Vec<_> = queue.waiters.extract_if(.., |(seq, _)| *seq <= last).collect();
+        self.durable.store(batch.last, Ordering::Release);
+        queue.flushed = batch.flush;
+        queue.backlog = queue.backlog.saturating_sub(batch.bytes);
+        let waiters: Vec<_> = queue.waiters.extract_if(.., |(seq, _)| *seq <= batch.last).collect();
         drop(queue);
         waiters.into_iter().for_each(|(_, thread)| thread.unpark());
         self.done.notify_all();
@@ -372,12 +398,6 @@ impl Shared {
     }
 }
 
-impl Batch {
-    pub(crate) fn flush(&self) -> u64 {
-        self.flush
-    }
-}
-
 /// A lock whose holder panicked guards data that is whole still: each change of it is one step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -386,3 +406,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn wait<'a>(condition: &Condvar, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
     condition.wait(queue).unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

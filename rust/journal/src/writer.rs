@@ -58,7 +58,7 @@ impl Writer {
                 Ok(head) => {
                     begun = true;
                     self.head = head;
-                    self.shared.committed(batch.last, batch.flush());
+                    self.shared.committed(&batch);
                 }
                 Err(failure) => break self.shared.fail(failure),
             }
