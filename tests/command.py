@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -61,6 +62,24 @@ class Command:
     def daemon(self) -> int:
         """The process id in the home's lock."""
         return int((self.home / "lock").read_text())
+
+    @property
+    def brokers(self) -> list[int]:
+        """The process ids of the daemon's broker: none while it is being replaced."""
+        # A thread that forked has the child on its own list.
+        found = []
+        for children in Path(f"/proc/{self.daemon}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                with contextlib.suppress(OSError):
+                    if b"broker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(int(pid))
+        return found
+
+    @property
+    def broker(self) -> int:
+        """The process id of the daemon's broker."""
+        [broker] = self.brokers
+        return broker
 
     def end(self) -> None:
         """Ends the home's daemon, if one lives, and waits for it."""

@@ -30,7 +30,7 @@ def test_killed_broker_loses_its_calls_and_is_replaced() -> None:
         asked: list[frozenset[str]] = []
         again = trio.Event()
 
-        async def on_restart(sessions: frozenset[str]) -> None:
+        def on_restart(sessions: frozenset[str]) -> None:
             asked.append(sessions)
             again.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import pytest
 from tests.command import AGENTOS, Command, wait_gone
+
+from agentos.daemon.client import attempt
+from agentos.daemon.connection import ConnectionLost
+from agentos.home import Home
 
 ACT = ("kill", "p-none")
 """A verb that acts, and so starts a daemon; it fails, for there is no such process."""
@@ -87,6 +92,29 @@ def test_a_client_of_another_version_is_told_so(agentos: Command) -> None:
         error = json.loads(sock.makefile().readline())["error"]
     assert error["code"] == "missing_mechanism"
     assert str(agentos.daemon) in error["message"] and "0.0.1" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"no json\n", b'{"id": "one"}\n', b"\xff\n", b"[" * 100_000 + b"\n", b" " * (17 << 20)],
+    ids=["text", "type", "bytes", "depth", "length"],
+)
+def test_a_client_that_talks_nonsense_is_nobody_elses_end(agentos: Command, nonsense: bytes) -> None:
+    agentos(*ACT)
+    daemon = agentos.daemon
+    other = attempt(Home(agentos.home))
+    client = attempt(Home(agentos.home))
+    assert other is not None and client is not None
+    # It stops reading in the middle of what is too long.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        client._socket.sendall(nonsense)
+    with pytest.raises(ConnectionLost):
+        client.receive()
+    client.close()
+    other.begin("process.list", {})
+    assert "root" in {row["name"] for row in other.receive().result}
+    other.close()
+    assert agentos.daemon == daemon
 
 
 def test_a_confined_client_is_refused(agentos: Command) -> None:

@@ -52,6 +52,9 @@ class Stage:
     def reserved(self) -> int:
         return next(row.reserved.usd_micros for row in self.kernel.processes() if row.pid == self.pid)
 
+    async def _session(self) -> str:
+        return "s"
+
     def _charge(self, micros: int) -> None:
         self.charged += micros
 
@@ -59,7 +62,7 @@ class Stage:
         return Caller(
             kernel=self.kernel,
             broker=self._broker,
-            session=lambda: "s",
+            session=self._session,
             pid=self.pid,
             model=resolve("claude-scripted", self._server.environment()),
             price=PRICE,

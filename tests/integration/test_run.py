@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,21 @@ def test_logs_show_the_transcript_and_undo_restores_the_folder(agentos: Command)
     assert (agentos.cwd / "link").readlink() == Path("keep")
     assert sorted(path.name for path in agentos.cwd.iterdir()) == ["keep", "link"]
     assert agentos.json("undo", pid)["restored"] == []
+
+
+def test_a_log_of_any_length_is_shown_whole(agentos: Command) -> None:
+    long = ["x" * (1 << 20)] * 9
+    script = [calls(call("list", 1, pattern="*"), text=long), Reply(text=long)]
+    with ScriptedModel(script) as server:
+        ran = run(agentos, server, model="openai/my-own")
+    assert ran.code == 0, ran.stderr
+    for living in (True, False):
+        log = agentos("logs", ran.summary["pid"], "--json")
+        events = [json.loads(line) for line in log.stdout.splitlines()]
+        said = [event["text"] for event in events if event["event"] == "text"]
+        assert [len(text) for text in said] == [9 << 20] * 2, (living, log.stderr)
+        assert events[-1]["event"] == "summary"
+        agentos.end()
 
 
 def test_paths_out_of_the_workspace_are_denied_and_the_model_is_told(agentos: Command) -> None:
@@ -354,6 +372,30 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(agentos: Command) -> None:
         assert (summary["event"], summary["state"]) == ("summary", "interrupted")
         resumed = Ran(agentos("resume", pid, "--json"))
     assert (resumed.code, resumed.summary["text"]) == (0, "after all")
+
+
+def test_ctrl_c_while_the_client_is_busy_printing_is_no_other(agentos: Command) -> None:
+    flood = ["y" * 1000] * 300
+    with ScriptedModel([Reply(text=flood, framing=Framing(stall=True, cut_after=-200))]) as server:
+        agentos.environment |= server.environment()
+        client = agentos.start("run", "x", "--model", "openai/my-own", "--json")
+        assert client.stdout is not None
+        # A pipe holds 64 KiB, less where lines do not fill its pages: then the client waits in print.
+        while _unread(client.stdout.fileno()) < 48 << 10:
+            os.sched_yield()
+        client.send_signal(signal.SIGINT)
+        out, err = client.communicate(timeout=60)
+    assert client.returncode == 130, err
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["event"], summary["state"]) == ("summary", "interrupted")
+    assert f"agentos resume {summary['pid']}" in err
+
+
+def _unread(pipe: int) -> int:
+    """The bytes that wait in a pipe."""
+    waiting = bytearray(4)
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return int.from_bytes(waiting, sys.byteorder)
 
 
 def test_a_detached_run_goes_on_without_its_client(agentos: Command) -> None:

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the verb."""
     from agentos.cli.run_output import printer
-    from agentos.daemon.client import attempt, connect, read
+    from agentos.daemon.client import attempt, connect, read, read_events
 
     home = Home.find()
     show = printer(as_json=arguments.json, replay=True)
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             for event in daemon.stream("run.follow", params):
                 show(event)
         return 0
-    for event in read("run.log", params, home):
+    for event in read_events("run.log", params, home):
         show(event)
     show(read("run.show", params, home))
     return 0

@@ -19,16 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentos import __version__
-from agentos.daemon.protocol import (
-    LINE_BYTES,
-    PROTOCOL,
-    Request,
-    Response,
-    decode_response,
-    encode,
-    socket_address,
-)
-from agentos.errors import AgentOSError, Failed, InternalError, MissingMechanism, from_dict
+from agentos.daemon.connection import Connection, ConnectionLost
+from agentos.daemon.protocol import PROTOCOL, Request, socket_address
+from agentos.errors import AgentOSError, InternalError, Interrupted, MissingMechanism, from_dict
 from agentos.home import Home
 
 if TYPE_CHECKING:
@@ -40,6 +33,9 @@ SILENCE = 5.0
 START = 30.0
 """Seconds that a daemon may take to recover its journal and listen."""
 
+DEATHS = 3
+"""So many daemons in a row may die over a call before it counts as what kills them."""
+
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "XDG_DATA_HOME", "PYTHONPATH")
 """The daemon's whole environment: nothing that could be a key."""
 
@@ -47,70 +43,22 @@ Resume = Callable[[dict[str, Any] | None], tuple[str, dict[str, Any]]]
 """From the first event that a call gave (None: none yet), the verb and params that continue it."""
 
 
-class ConnectionLost(Failed):
-    """The daemon went away in the middle of a call."""
-
-
-class Connection:
-    """One connection to a daemon."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._buffer = b""
-        self._next = 0
-        self.hello: dict[str, Any] = {}
-
-    def send(self, request: Request) -> None:
-        """Sends one line. Raises ConnectionLost."""
-        try:
-            self._socket.sendall(encode(request) + b"\n")
-        except OSError as error:
-            raise ConnectionLost("the daemon went away") from error
-
-    def receive(self) -> Response:
-        """The next line. Raises ConnectionLost."""
-        while b"\n" not in self._buffer:
-            try:
-                chunk = self._socket.recv(1 << 16)
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise ConnectionLost("the daemon went away") from error
-            if not chunk:
-                raise ConnectionLost("the daemon went away")
-            self._buffer += chunk
-            if len(self._buffer) > LINE_BYTES:
-                raise InternalError("the daemon sent a line that is too long")
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return decode_response(line)
-
-    def begin(self, verb: str, params: dict[str, Any]) -> int:
-        """Sends a call; returns its id."""
-        self._next += 1
-        self.send(Request(id=self._next, verb=verb, params=params))
-        return self._next
-
-    def receive_socket(self) -> socket.socket:
-        """Takes one descriptor that the daemon passes with the next byte."""
-        _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
-        if not descriptors:
-            raise ConnectionLost("the daemon passed no channel")
-        return socket.socket(fileno=descriptors[0])
-
-    def close(self) -> None:
-        """Ends the session."""
-        self._socket.close()
-
-
 class Daemon:
     """The home's daemon, as a client sees it. A context manager."""
 
-    def __init__(self, home: Home, credentials: Sequence[Credential] | None = None) -> None:
+    def __init__(
+        self, home: Home, credentials: Sequence[Credential] = (), living: Connection | None = None
+    ) -> None:
         self.home = home
         self.result: Any = None
-        self._interrupted = False
         self._credentials = credentials
-        self._connection = self._open()
+        self._interrupted = False
+        self._connection = living or start(home)
+        try:
+            self._offer_keys()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Daemon:
         return self
@@ -123,15 +71,18 @@ class Daemon:
         """The daemon's process id on the host."""
         return int(self._connection.hello["pid"])
 
-    def _open(self) -> Connection:
-        connection = start(self.home)
+    def _offer_keys(self) -> None:
+        """Has the daemon ask for the keys. It asks again whenever a new broker has none."""
         if self._credentials:
-            try:
-                _hand_over(connection, self._credentials)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
+            for _ in self._events("session.keys", {}):
+                pass
+
+    def _hand_over(self) -> None:
+        """Sends the keys to the broker, over a channel that the daemon passed and holds no more."""
+        from agentos.models.environment import BrokerGone, roots_from_environment, send_credentials
+
+        with self._connection.take_socket() as channel, suppress(BrokerGone):
+            send_credentials(channel, self._credentials, roots=roots_from_environment(os.environ))
 
     def call(self, verb: str, params: dict[str, Any] | None = None) -> Any:
         """Calls a verb that does not stream; returns its result or raises its error."""
@@ -149,63 +100,66 @@ class Daemon:
         """
         first: dict[str, Any] | None = None
         self.result = None
+        deaths = 0
         while True:
             try:
-                events = self._events(verb, params)
-                for event in events:
-                    first = first or event
+                if deaths:
+                    self._connection.close()
+                    self._connection = start(self.home)
+                    self._offer_keys()
+                for event in self._events(verb, params):
+                    first, deaths = first or event, 0
                     yield event
                 return self.result
             except ConnectionLost:
+                deaths += 1
                 if self._interrupted:
-                    raise KeyboardInterrupt from None
-                if resume is None:
+                    raise Interrupted("interrupted, and the daemon went away meanwhile") from None
+                if resume is None or deaths > DEATHS:
                     raise
                 verb, params = resume(first)
-                self._connection.close()
-                self._connection = self._open()
 
     def _events(self, verb: str, params: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         number = self._connection.begin(verb, params)
         with self._interruptible(number):
             while True:
                 response = self._connection.receive()
-                if response.id != number:
+                if response.keys:
+                    self._hand_over()
+                elif response.id != number:
                     continue
-                if response.error is not None:
+                elif response.error is not None:
                     raise from_dict(response.error)
-                if response.done:
+                elif response.done:
                     self.result = response.result
                     return
-                if response.event is not None:
+                elif response.event is not None:
                     yield response.event
 
     @contextmanager
-    def _interruptible(self, call: int) -> Iterator[None]:
-        """Inside, the first Ctrl-C asks the daemon to bring `call` to rest, whatever this process is doing
-        just then; the second one ends this process."""
-        usual = signal.default_int_handler
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGINT) != usual
-        ):
+    def _interruptible(self, number: int) -> Iterator[None]:
+        """While the block runs, and whatever its caller does meanwhile, the first Ctrl-C asks the daemon to
+        bring call `number` to rest. A second one is Python's own."""
+        usual = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        if threading.current_thread() is not threading.main_thread() or not usual:
             yield
             return
+        connection = self._connection
 
         def ask(*_: object) -> None:
-            signal.signal(signal.SIGINT, usual)
+            signal.signal(signal.SIGINT, before)
             self._interrupted = True
             with suppress(ConnectionLost):
-                self._connection.send(Request(interrupt=call))
+                connection.send(Request(interrupt=number))
 
-        signal.signal(signal.SIGINT, ask)
+        before = signal.signal(signal.SIGINT, ask)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, usual)
+            signal.signal(signal.SIGINT, before)
 
 
-def connect(home: Home, credentials: Sequence[Credential] | None = None) -> Daemon:
+def connect(home: Home, credentials: Sequence[Credential] = ()) -> Daemon:
     """The home's daemon, started if there is none. `credentials` go straight to its broker."""
     return Daemon(home, credentials)
 
@@ -314,22 +268,6 @@ def _submission() -> dict[str, Any]:
     }
 
 
-def _hand_over(connection: Connection, credentials: Sequence[Credential]) -> None:
-    """Sends provider keys to the broker over a channel of its own: the daemon only passes it on."""
-    from agentos.models.environment import roots_from_environment, send_credentials
-
-    number = connection.begin("session.credentials", {})
-    channel = connection.receive_socket()
-    with channel:
-        send_credentials(channel, credentials, roots=roots_from_environment(os.environ))
-    while True:
-        response = connection.receive()
-        if response.id == number and response.error is not None:
-            raise from_dict(response.error)
-        if response.id == number and response.done:
-            return
-
-
 def _silent(home: Home) -> AgentOSError:
     try:
         holder = home.lock.read_text().strip() or "unknown"
@@ -345,12 +283,23 @@ def _silent(home: Home) -> AgentOSError:
 def read(verb: str, params: dict[str, Any], home: Home) -> Any:
     """The result of a reading verb: from the living daemon, else from the journal itself."""
     connection = attempt(home)
-    if connection is not None:
-        daemon = Daemon.__new__(Daemon)
-        daemon.home, daemon.result, daemon._interrupted = home, None, False
-        daemon._credentials, daemon._connection = None, connection
-        with daemon:
-            return daemon.call(verb, params)
+    if connection is None:
+        return _read_journal(verb, params, home)
+    with Daemon(home, living=connection) as daemon:
+        return daemon.call(verb, params)
+
+
+def read_events(verb: str, params: dict[str, Any], home: Home) -> Iterator[dict[str, Any]]:
+    """What a reading verb has to say, one event at a time: from the daemon, else from the journal itself."""
+    connection = attempt(home)
+    if connection is None:
+        yield from _read_journal(verb, params, home)
+    else:
+        with Daemon(home, living=connection) as daemon:
+            yield from daemon.stream(verb, params)
+
+
+def _read_journal(verb: str, params: dict[str, Any], home: Home) -> Any:
     from agentos.daemon.verbs import reading
     from agentos.kernel import ReadOnlyKernel
     from agentos.runtime.system import View

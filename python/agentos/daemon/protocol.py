@@ -2,7 +2,8 @@
 
 Client: `{"hello": Submission}` first, then `{"id", "verb", "params"}` and `{"interrupt": id}`.
 Daemon: `{"hello": {"version", "pid"}}` or `{"error"}`; then `{"id", "event"}` any number of times and one
-of `{"id", "result"}`, `{"id", "error"}`.
+of `{"id", "result"}`, `{"id", "error"}`. `{"keys": true}` comes with a descriptor, at any time: the client
+sends its provider keys over that socket, which leads to the broker, and the daemon never sees them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PROTOCOL = f"agentos {__version__}"
 """Client and daemon must be of the same version: a home's state and messages change with it."""
 
 LINE_BYTES = 16 << 20
-"""Longest message."""
+"""Longest message of a client. A client takes what its daemon sends, however long."""
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -43,6 +44,7 @@ class Response(msgspec.Struct, omit_defaults=True):
     result: Any = None
     done: bool = False
     error: dict[str, Any] | None = None
+    keys: bool = False
 
 
 encode = msgspec.json.Encoder().encode

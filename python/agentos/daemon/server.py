@@ -78,10 +78,11 @@ class _Server:
         self._system = system
         self._listener = listener
         self._nursery = nursery
-        self._sessions = 0
+        self._clients: dict[str, ClientSession] = {}
         self._count = 0
         self._changed = trio.Event()
         system.idle = self._wake
+        system.broker.on_restart = self._ask_keys_again
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serves until idle for `LINGER` seconds or signalled."""
@@ -112,23 +113,27 @@ class _Server:
                 await stream.send_all(encode(Response(error=to_dict(error))) + b"\n")
             await trio.aclose_forcefully(stream)
             return
-        self._sessions += 1
+        client = self._clients[id] = ClientSession(self._system, stream, id)
         self._wake()
         try:
-            await ClientSession(self._system, stream, id).serve()
+            await client.serve()
         finally:
-            self._sessions -= 1
+            del self._clients[id]
             self._wake()
+
+    def _ask_keys_again(self, sessions: frozenset[str]) -> None:
+        for id in sessions & self._clients.keys():
+            self._clients[id].ask_keys_again()
 
     async def _await_idle(self, scope: trio.CancelScope) -> None:
         while True:
             changed = self._changed
-            if self._sessions or self._system.works:
+            if self._clients or self._system.works:
                 await changed.wait()
                 continue
             with trio.move_on_after(LINGER) as lingering:
                 await changed.wait()
-            if lingering.cancelled_caught and not (self._sessions or self._system.works):
+            if lingering.cancelled_caught and not (self._clients or self._system.works):
                 scope.cancel()
                 return
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,8 @@ import trio
 from agentos import __version__
 from agentos.daemon import verbs
 from agentos.daemon.gate_verbs import enforce
-from agentos.daemon.protocol import LINE_BYTES, PROTOCOL, Request, Response, decode_request, encode
+from agentos.daemon.outbox import Outbox
+from agentos.daemon.protocol import LINE_BYTES, PROTOCOL, Request, Response, decode_request
 from agentos.errors import AgentOSError, InternalError, Interrupted, MissingMechanism, UsageError, to_dict
 from agentos.kernel import Child
 from agentos.messages import Everything
@@ -22,8 +24,6 @@ from agentos.runtime.system import Submission
 if TYPE_CHECKING:
     from agentos.messages import Pid
     from agentos.runtime.system import System
-
-_CURRENT: trio.lowlevel.RunVar[int] = trio.lowlevel.RunVar("agentos_call")
 
 
 class ClientSession:
@@ -34,7 +34,8 @@ class ClientSession:
         self.submission: Submission
         self._system = system
         self._stream = stream
-        self._sending = trio.Lock()
+        self._outbox = Outbox(stream)
+        self._nursery: trio.Nursery | None = None
         self._child: Child | None = None
         self._calls: dict[int, trio.CancelScope] = {}
         self._buffer = bytearray()
@@ -49,21 +50,28 @@ class ClientSession:
     async def serve(self) -> None:
         """Runs until the client is gone; then its calls are cancelled and its process exits."""
         try:
-            if not await self._greet():
-                return
-            async with trio.open_nursery() as nursery:
-                while (line := await self._line()) is not None:
-                    if line:
-                        self._accept(nursery, decode_request(line))
-                nursery.cancel_scope.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, msgspec.DecodeError):
+            if await self._greet():
+                await self._converse()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
+        except* (UsageError, msgspec.DecodeError, RecursionError) as wrong:
+            # One client's nonsense is nobody else's end.
+            reason = wrong.exceptions[0]
+            print(f"agentos: a client does not speak as agreed: {reason}", file=sys.stderr, flush=True)
         finally:
             with trio.CancelScope(shield=True):
                 await self._system.close_session(self.id)
                 if self._child is not None:
                     await self._system.kernel.exit(self._child.pid, "done")
                 await trio.aclose_forcefully(self._stream)
+
+    async def _converse(self) -> None:
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._outbox.run)
+            while (line := await self._line()) is not None:
+                if line:
+                    self._accept(self._nursery, decode_request(line))
+            self._nursery.cancel_scope.cancel()
 
     async def _greet(self) -> bool:
         line = await self._line()
@@ -79,12 +87,12 @@ class ClientSession:
                 where=str(self._system.home.root),
                 hint=f"let its work finish, or stop it with `kill {os.getpid()}`; then try again",
             )
-            await self._send(Response(error=to_dict(error)))
+            await self._outbox.write(Response(error=to_dict(error)))
             return False
         self.submission = msgspec.convert(said, Submission)
         import os
 
-        await self._send(Response(hello={"version": __version__, "pid": os.getpid()}))
+        await self._outbox.write(Response(hello={"version": __version__, "pid": os.getpid()}))
         return True
 
     def _accept(self, nursery: trio.Nursery, request: Request) -> None:
@@ -102,12 +110,13 @@ class ClientSession:
         try:
             with self._calls[id] as scope:
                 result = await self._perform(emitter, verb, params)
-                await self._send(Response(id=id, result=result, done=True))
+                await self._outbox.put(Response(id=id, result=result, done=True))
             if scope.cancelled_caught:
                 hint = emitter.hint or "it can be started again"
-                await self._send(Response(id=id, error=to_dict(Interrupted("interrupted", hint=hint))))
+                error = to_dict(Interrupted("interrupted", hint=hint))
+                await self._outbox.put(Response(id=id, error=error))
         except AgentOSError as error:
-            await self._send(Response(id=id, error=to_dict(error)))
+            await self._outbox.put(Response(id=id, error=to_dict(error)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except Exception as error:
@@ -117,14 +126,19 @@ class ClientSession:
                 where=str(self._system.home.daemon_log),
                 hint="this is a bug of AgentOS; that file has the details for a report",
             )
-            await self._send(Response(id=id, error=to_dict(bug)))
+            await self._outbox.put(Response(id=id, error=to_dict(bug)))
         finally:
             self._calls.pop(id, None)
 
     async def _perform(self, emitter: _Emitter, verb: str, params: dict[str, Any]) -> Any:
         handler = verbs.reading(verb)
         if handler is not None:
-            return handler(self._system.view, params)
+            read = handler(self._system.view, params)
+            if not isinstance(read, Iterator):
+                return read
+            for event in read:
+                await emitter.emit(event)
+            return None
         if self._child is None:
             self._child = await self._system.kernel.spawn(
                 self._system.kernel.root, "person", key=f"session {self.id}", grants=[Everything()]
@@ -133,15 +147,20 @@ class ClientSession:
             await enforce(self._system)
         return await verbs.acting(verb)(self._system, emitter, params)
 
-    async def pass_channel(self, channel: socket.socket) -> None:
-        """Passes one descriptor to the client, with an empty line."""
-        async with self._sending:
-            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, channel.fileno().to_bytes(4, sys.byteorder))
-            await self._stream.socket.sendmsg([b"\n"], [rights])
+    async def ask_keys(self) -> None:
+        """Passes the client a channel to the broker, for its provider keys. Raises MissingMechanism."""
+        channel = await self._system.broker.open_session(self.id)
+        await self._outbox.put(Response(keys=True), channel)
 
-    async def _send(self, response: Response) -> None:
-        async with self._sending:
-            await self._stream.send_all(encode(response) + b"\n")
+    def ask_keys_again(self) -> None:
+        """There is a new broker, without keys. It ends with the session, and never waits."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._ask_keys_again)
+
+    async def _ask_keys_again(self) -> None:
+        # A broker that went away has a successor, for which we are called again.
+        with suppress(MissingMechanism):
+            await self.ask_keys()
 
     async def _line(self) -> bytes | None:
         while True:
@@ -176,8 +195,8 @@ class _Emitter:
 
     async def emit(self, event: dict[str, Any]) -> None:
         """Sends one event of this call."""
-        await self._session._send(Response(id=self._call, event=event))
+        await self._session._outbox.put(Response(id=self._call, event=event))
 
-    async def pass_channel(self, channel: socket.socket) -> None:
-        """Passes a descriptor to the client."""
-        await self._session.pass_channel(channel)
+    async def ask_keys(self) -> None:
+        """Asks the client to send its provider keys to the broker."""
+        await self._session.ask_keys()

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
 READING: dict[str, Reading] = {}
 
 
-async def _credentials(system: System, session: Session, params: dict[str, Any]) -> None:
-    """Passes the client a channel to the broker, over which it sends its provider keys itself."""
-    channel = await system.broker.open_session(session.id)
-    with channel:
-        await session.pass_channel(channel)
+async def _keys(system: System, session: Session, params: dict[str, Any]) -> None:
+    """The client has provider keys: it is asked for them, now and whenever a new broker has none."""
+    await session.ask_keys()
 
 
-ACTING: dict[str, Acting] = {"session.credentials": _credentials}
+ACTING: dict[str, Acting] = {"session.keys": _keys}

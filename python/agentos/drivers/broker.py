@@ -11,7 +11,7 @@ import contextlib
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _WAIT_SECONDS = 10.0
 _CALM_SECONDS = 10.0
 _LONGEST_PAUSE = 5.0
 
-OnRestart = Callable[[frozenset[str]], Awaitable[None]]
+OnRestart = Callable[[frozenset[str]], None]
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Broker:
 
     def __init__(self, runner: Path, on_restart: OnRestart | None) -> None:
         self.on_restart = on_restart
-        """Called with the sessions whose clients must send their keys again."""
+        """Called with the sessions whose clients must send their keys again; must not block."""
         self._runner = runner
         self._link: Link | None = None
         self._changed = trio.Event()
@@ -84,7 +84,7 @@ class Broker:
         broker = cls(runner or Path(find_runner()), on_restart)
         first = await broker._launch()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(broker._supervise, nursery, first)
+            nursery.start_soon(broker._supervise, first)
             try:
                 yield broker
             finally:
@@ -100,10 +100,12 @@ class Broker:
         return self._link.endpoints.get(session, ()) if self._link else ()
 
     async def wait_credentials(self, session: str) -> tuple[Endpoint, ...]:
-        """Wait until the client of `session` has sent its credentials to the running broker."""
-        while not (self._link and session in self._link.endpoints):
-            await self._changed.wait()
-        return self._link.endpoints[session]
+        """Wait until the client of `session` has sent its credentials to the running broker, which may have
+        been replaced just now; the wait is over, with nothing, when the client has gone or says nothing."""
+        with trio.move_on_after(_WAIT_SECONDS):
+            while session in self._sessions and not self.endpoints(session):
+                await self._changed.wait()
+        return self.endpoints(session)
 
     async def open_session(self, session: str) -> socket.socket:
         """Begin `session`, or begin it again: its earlier keys are dropped.
@@ -130,6 +132,7 @@ class Broker:
         if session not in self._sessions:
             return
         self._sessions.discard(session)
+        self._wake()
         if self._link is not None:
             self._link.endpoints.pop(session, None)
             self._link.sessions.discard(session)
@@ -212,7 +215,7 @@ class Broker:
                 print(f"agentos: no broker can be started: {error}", file=sys.stderr)
             pause = min(_LONGEST_PAUSE, 2 * pause + 0.05)
 
-    async def _supervise(self, nursery: trio.Nursery, link: Link) -> None:
+    async def _supervise(self, link: Link) -> None:
         pause = 0.0
         while True:
             began = trio.current_time()
@@ -228,7 +231,7 @@ class Broker:
             pause = 0.0 if calm else min(_LONGEST_PAUSE, 2 * pause + 0.05)
             link = await self._relaunch(pause)
             if self.on_restart is not None and self._sessions:
-                nursery.start_soon(self.on_restart, frozenset(self._sessions))
+                self.on_restart(frozenset(self._sessions))
 
 
 async def _cut(

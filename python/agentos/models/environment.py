@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from agentos.errors import AgentOSError, Failed, UsageError
+from agentos.errors import Failed, UsageError
 from agentos.models.reference import Provider, base_url, providers
 
 KeyHeader = Literal["x-api-key", "api-key", "bearer", "none"]
@@ -34,6 +34,10 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without the key: reprs end up in logs."""
         return f"Credential({self.provider!r}, {self.base_url!r}, {self.header!r})"
+
+
+class BrokerGone(Failed):
+    """The broker went away; the daemon starts another and asks for the keys again."""
 
 
 class _Accepted(msgspec.Struct, frozen=True, tag_field="type", tag="accepted"):
@@ -88,7 +92,8 @@ def send_credentials(
 ) -> None:
     """Send all of a session's credentials, in place of those sent before, and wait until the broker has them.
 
-    Raises UsageError when the broker refuses one (then it has taken none), Failed when it has gone.
+    Raises UsageError when the broker refuses one (then it has taken none), BrokerGone, or Failed for one
+    that says nothing.
     """
     message = msgspec.json.encode({"credentials": credentials, "roots": roots})
     channel.settimeout(_ANSWER_SECONDS)
@@ -98,6 +103,8 @@ def send_credentials(
         if size > _ANSWER_BYTES:
             raise _gone()
         answer = msgspec.json.decode(_exactly(channel, size), type=_Accepted | _Refused)
+    except TimeoutError as error:
+        raise Failed("the broker does not take the keys", hint="try again") from error
     except (OSError, msgspec.DecodeError) as error:
         raise _gone() from error
     if isinstance(answer, _Refused):
@@ -114,5 +121,5 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     return data
 
 
-def _gone() -> AgentOSError:
-    return Failed("the broker went away before it had the keys", hint="try again")
+def _gone() -> BrokerGone:
+    return BrokerGone("the broker went away before it had the keys", hint="try again")

@@ -68,7 +68,7 @@ class AgentRun:
         self.record = record
         self.feed = Feed()
         self.sessions: list[str] = []
-        """The client sessions that keep it going, the newest last: their keys are used."""
+        """The client sessions that keep it going, the oldest first."""
         self.summary: Event = {}
         self._system = system
         self._spec = spec
@@ -180,7 +180,7 @@ class AgentRun:
         caller = Caller(
             kernel=system.kernel,
             broker=system.broker,
-            session=lambda: self.sessions[-1] if self.sessions else "",
+            session=self._key_holder,
             pid=pid,
             model=spec.model,
             price=spec.model.price(),
@@ -205,6 +205,16 @@ class AgentRun:
         )
 
         return await loop.run()
+
+    async def _key_holder(self) -> str:
+        """The session whose key is used: the submitter's, or of those who joined later the first with one."""
+        model = self._spec.model
+        for session in tuple(self.sessions):
+            for endpoint in await self._system.broker.wait_credentials(session):
+                found = (endpoint.provider, endpoint.host, endpoint.port)
+                if found == (model.provider, model.host, model.port):
+                    return session
+        return self.sessions[0] if self.sessions else ""
 
     def _charge(self, cost_micros: int) -> None:
         self.record.spent_micros += cost_micros

@@ -10,7 +10,7 @@ broke is charged whole, for nobody knows what the provider counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -96,8 +96,8 @@ class Caller:
 
     kernel: Kernel
     broker: Broker
-    session: Callable[[], str]
-    """The client session whose key is used, as it is now."""
+    session: Callable[[], Awaitable[str]]
+    """Gives the client session whose key is used, as it is now."""
     pid: Pid
     model: ModelReference
     price: Price
@@ -120,8 +120,9 @@ class Caller:
         attempt = 0
         while True:
             await self.pressure.wait(self.model.lane)
+            session = await self.session()
             try:
-                return await self._attempt(messages, prompt_tokens, f"model {turn}.{attempt}")
+                return await self._attempt(messages, prompt_tokens, session, f"model {turn}.{attempt}")
             except Broken as broken:
                 pause = self._pause(broken.error, attempt)
                 if pause is None:
@@ -153,11 +154,11 @@ class Caller:
             return None
         return max(self.retry.pauses[attempt], asked or 0.0)
 
-    async def _attempt(self, messages: list[Message], prompt_tokens: int, key: str) -> Reply:
+    async def _attempt(self, messages: list[Message], prompt_tokens: int, session: str, key: str) -> Reply:
         ticket, max_tokens = await self._reserve(key, prompt_tokens)
         meter = Meter(self.price, prompt_tokens, max_tokens)
         try:
-            reply = await self._stream(ticket, messages, meter)
+            reply = await self._stream(ticket, session, messages, meter)
         except Broken as broken:
             await self._settle(ticket, "error", meter.lost if broken.began else Cost())
             raise
@@ -206,7 +207,7 @@ class Caller:
             else:
                 return ticket, max_tokens
 
-    async def _stream(self, ticket: Ticket, messages: list[Message], meter: Meter) -> Reply:
+    async def _stream(self, ticket: Ticket, session: str, messages: list[Message], meter: Meter) -> Reply:
         wire = WIRES[self.model.wire]
         options = Options(
             model=self.model.model,
@@ -220,7 +221,7 @@ class Caller:
         with until_cancelled(self.kernel, ticket) as scope:
             async with self.broker.model_call(
                 ticket.id,
-                self.session(),
+                session,
                 self.model.provider,
                 wire.PATH,
                 body,

@@ -12,8 +12,6 @@ import msgspec
 from agentos.home import Home
 
 if TYPE_CHECKING:
-    import socket
-
     import trio
 
     from agentos.drivers.broker import Broker
@@ -59,8 +57,8 @@ class Session(Protocol):
     async def emit(self, event: dict[str, Any]) -> None:
         """Sends one event of the running call to the client."""
 
-    async def pass_channel(self, channel: socket.socket) -> None:
-        """Passes a descriptor to the client."""
+    async def ask_keys(self) -> None:
+        """Asks the client to send its provider keys to the broker."""
 
 
 @dataclass(eq=False)
@@ -167,4 +165,5 @@ class System:
 
 
 Reading = Callable[[View, dict[str, Any]], Any]
+"""A verb that only looks. What may be long it gives as an iterator of events."""
 Acting = Callable[[System, Session, dict[str, Any]], Awaitable[Any]]

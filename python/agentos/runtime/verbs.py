@@ -20,6 +20,8 @@ from agentos.runtime.workspace import check_granted, check_workspace
 from agentos.tools.names import quote, unquote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentos.runtime.system import Acting, Reading, Session, System, View
 
 SHOWN_TASK = 200
@@ -132,12 +134,16 @@ async def _go_on(
                 return await _detached(system, session, run, events)
             async with system.attach(work):
                 async for event in events:
-                    session.hint = f"go on with: agentos resume {event.get('pid', record.id)}"
+                    session.hint = f"go on with: agentos resume {_name(system, run.record)}"
                     await session.emit(event)
     finally:
         if not request.detach:
             run.sessions.remove(session.id)
     return run.summary
+
+
+def _name(system: System, record: Record) -> str:
+    return system.kernel.name("p", record.pids[-1]) if record.pids else record.id
 
 
 async def _detached(
@@ -162,7 +168,8 @@ async def _follow(system: System, session: Session, params: dict[str, Any]) -> d
         return summary(system.kernel, record)
     with run.feed.watch() as events:
         # The transcript as it is at the moment of subscribing: nothing is missed, nothing comes twice.
-        for event in list(lines(system.kernel, run.record)):
+        so_far = list(lines(system.kernel, run.record))
+        for event in so_far:
             await session.emit(event)
         for question in system.kernel.questions():
             if question.pid in run.record.pids:
@@ -172,9 +179,9 @@ async def _follow(system: System, session: Session, params: dict[str, Any]) -> d
     return run.summary
 
 
-def _log(view: View, params: dict[str, Any]) -> list[dict[str, Any]]:
+def _log(view: View, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The transcript as events."""
-    return list(lines(view.kernel, find_agent(view.kernel, params["pid"])))
+    return lines(view.kernel, find_agent(view.kernel, params["pid"]))
 
 
 def _show(view: View, params: dict[str, Any]) -> dict[str, Any]:
