@@ -38,6 +38,21 @@ def test_failures_of_its_own_cannot_be_taken_for_the_commands(agentos: Command) 
         assert said in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_dry_run_says_what_would_be_given_and_starts_nothing(agentos: Command) -> None:
+    (agentos.cwd / "data").mkdir()
+    agentos.environment["SECRET"] = "value"
+    command = ["--write", "data", "--dry-run", "--", "touch", "data/made"]
+    shown = json.loads(agentos("exec", "--json", *command).stdout)
+    assert (shown["level"], shown["command"]) == ("strict", ["touch", "data/made"])
+    assert (shown["read"], shown["write"]) == ([str(agentos.cwd)], [str(agentos.cwd / "data")])
+    assert "PATH" in shown["environment"] and "SECRET" not in shown["environment"]
+    words = agentos("exec", *command).stdout
+    assert str(agentos.cwd / "data") in words and "network      none" in words
+    assert "not confined" in agentos("exec", "--level", "none", *command).stdout
+    assert not (agentos.cwd / "data" / "made").exists() and not agentos.home.exists()
+    assert agentos("exec", "--dry-run", "--read", "missing", "--", "true").returncode == 125
+
+
 def test_the_current_folder_is_readable_and_writable_only_when_said(agentos: Command) -> None:
     (agentos.cwd / "file").write_text("text\n")
     assert agentos("exec", "--", "cat", "file").stdout == "text\n"

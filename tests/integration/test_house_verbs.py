@@ -53,6 +53,16 @@ def test_home_lists_what_is_there_and_removes_it_after_a_yes(home: Path) -> None
     assert not home.exists()
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["configg", "--json"], 2), (["exec", "--json"], 125)])
+def test_wrong_arguments_are_json_for_who_reads_json(home: Path, arguments: list[str], code: int) -> None:
+    done = agentos(home, *arguments)
+    assert done.returncode == code
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "usage" and "--help" in error["hint"]
+    assert error["message"] in done.stderr
+    assert ("did you mean `config`?" in error["hint"]) == (code == 2)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_verbs_and_their_flags(home: Path, shell: str) -> None:
     done = agentos(home, "completion", shell)

@@ -54,18 +54,21 @@ def main() -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if arguments else 2
-    verb = arguments[0]
-    if verb not in VERBS:
-        print(f"agentos: there is no verb `{verb}`{_nearest(verb)}; see `agentos --help`", file=sys.stderr)
-        return 2
-    return _run(verb, arguments[1:])
+    return _run(arguments[0], arguments[1:])
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """Whether an error in these arguments is to be shown as JSON, too: what follows `--` is not ours."""
+    return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    from agentos.errors import AgentOSError
+    from agentos.errors import AgentOSError, UsageError
 
-    as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    as_json = wants_json(arguments)
     try:
+        if verb not in VERBS:
+            raise UsageError(f"there is no verb `{verb}`", hint=f"{_nearest(verb)}see `agentos --help`")
         module = import_module(f"agentos.cli.{VERBS[verb][0]}")
         parsed = _parser(verb, module.configure).parse_args(arguments)
         parsed.verb = verb
@@ -148,7 +151,7 @@ def _nearest(verb: str) -> str:
     import difflib
 
     found = difflib.get_close_matches(verb, VERBS, n=1)
-    return f" (did you mean `{found[0]}`?)" if found else ""
+    return f"did you mean `{found[0]}`? " if found else ""
 
 
 def exit_with_main() -> NoReturn:

@@ -47,7 +47,7 @@ _PASSED_ON = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
-    parser.usage = "agentos exec [--level LEVEL] [--read P]… [--write P]… [--json] -- COMMAND…"
+    parser.usage = "agentos exec [--level LEVEL] [--read P]… [--write P]… [--dry-run] [--json] -- COMMAND…"
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
     # A bad flag must not look like an exit code of the command.
     parser.error = _usage_error  # type: ignore[method-assign]
@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write", metavar="P", action="append", default=[], help="may also read and change P and below"
     )
+    parser.add_argument("--dry-run", action="store_true", help="only say what the command would be given")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON document: how it ended, and its output as text"
     )
@@ -89,6 +90,9 @@ def _run(arguments: argparse.Namespace) -> int:
     level = _level(arguments.level, home)
     require(level)
     spec, mandate = _plan(arguments, level, home)
+    if arguments.dry_run:
+        _show(spec, mandate, arguments.command, as_json=arguments.json)
+        return 0
     _announce(level)
     captured = bytearray() if arguments.json else None
     with Ticket(home, arguments.command, mandate, level, os.fsdecode(spec.folder)) as ticket:
@@ -164,6 +168,37 @@ def _announce(level: str) -> None:
         print(f"agentos exec: confined: {level}", file=sys.stderr)
 
 
+def _show(spec: LaunchSpec, mandate: list[Any], command: list[str], *, as_json: bool) -> None:
+    import json
+    import shlex
+
+    from agentos.drivers.launch import record_path
+
+    readable = [scope.path for scope in mandate if scope.rights == "read"]
+    writable = [scope.path for scope in mandate if scope.rights == "read_write"]
+    names = sorted(record_path(name) for name, _ in spec.environment)
+    document = {
+        "command": [record_path(word) for word in command],
+        "level": spec.level,
+        "folder": record_path(spec.folder),
+        "read": readable,
+        "write": writable,
+        "environment": names,
+    }
+    if as_json:
+        print(json.dumps(document))
+        return
+    print(f"command      {shlex.join(document['command'])}")
+    print(f"confined     {spec.level}, in {document['folder']}")
+    if spec.level == "none":
+        print("may          all that you may: it is not confined")
+    else:
+        print(f"reads        the system's programs, your runtimes{''.join(f', {path}' for path in readable)}")
+        print(f"writes       its own /tmp and home{''.join(f', {path}' for path in writable)}")
+        print("network      none")
+    print(f"environment  {' '.join(names)}")
+
+
 def _print(ended: Exit, level: str, captured: bytearray) -> None:
     import json
 
@@ -179,5 +214,8 @@ def _print(ended: Exit, level: str, captured: bytearray) -> None:
 
 
 def _usage_error(message: str) -> NoReturn:
-    print(f"agentos exec: {message}\n  → see `agentos exec --help`", file=sys.stderr)
+    from agentos.cli import report, wants_json
+    from agentos.errors import UsageError
+
+    report(UsageError(message, hint="see `agentos exec --help`"), as_json=wants_json(sys.argv[2:]))
     sys.exit(OWN_FAILURE)
