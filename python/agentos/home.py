@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentos.errors import MissingMechanism, UsageError
+from agentos.errors import AgentOSError, Failed, MissingMechanism, UsageError
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"}
 )
+
+
+_FULL = "free some disk space and try again; what was acknowledged is kept"
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,25 @@ class Home:
 
     def create(self) -> None:
         """Makes the folders. Raises where the home is somebody else's or on a network file system."""
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"the home cannot be made: {error}",
-                where=str(self.root),
-                hint="set AGENTOS_HOME to a folder of yours",
-            ) from error
+        self._make(self.root)
         self.check()
         for folder in (self.archive, self.workspaces, self.checkpoints, self.run):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            self._make(folder)
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=folder == self.root, exist_ok=True)
+        except OSError as error:
+            raise self.unusable(error) from error
+        except ValueError as error:
+            raise UsageError(f"the home cannot be made: {error}", where=str(self.root)) from error
+
+    def unusable(self, error: OSError) -> AgentOSError:
+        """What the system's refusal of something in the home means for a person."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind, hint = (Failed, _FULL) if full else (UsageError, "set AGENTOS_HOME to a folder of yours")
+        reason = error.strerror or str(error)
+        return kind(f"the home cannot be used: {reason}", where=str(error.filename or self.root), hint=hint)
 
     def check(self) -> None:
         """Raises UsageError where the home cannot be used safely; a home not there yet is fine."""

@@ -148,6 +148,32 @@ def test_the_home_of_another_user_is_refused(agentos: Command) -> None:
     assert list(agentos.home.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["archive", "daemon.log", "lock", "kernel.sock"])
+def test_a_home_with_something_else_in_a_place_is_named(agentos: Command, name: str) -> None:
+    place = agentos.home / name
+    place.parent.mkdir(mode=0o700)
+    if name == "archive":
+        place.write_text("")
+    else:
+        place.mkdir()
+    done = agentos(*ACT, "--json")
+    assert done.returncode == 2, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert name in error["where"] and "Traceback" not in done.stderr
+
+
+def test_a_daemon_that_is_killed_while_it_starts_has_a_successor(agentos: Command) -> None:
+    client = agentos.start(*ACT)
+    # It says who holds the home long before it listens.
+    while not (agentos.home / "lock").exists() or not (agentos.home / "lock").read_text():
+        os.sched_yield()
+    first = agentos.daemon
+    os.kill(first, signal.SIGKILL)
+    _, err = client.communicate(timeout=60)
+    assert client.returncode == 2, err
+    assert "no process" in err and agentos.daemon != first
+
+
 def test_the_daemon_never_has_a_key_of_the_environment(agentos: Command) -> None:
     agentos.environment["ANTHROPIC_API_KEY"] = "sk-marker-0123456789"
     agentos(*ACT)

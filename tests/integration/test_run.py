@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,7 @@ def test_when_all_is_killed_resume_goes_on(agentos: Command) -> None:
         wait_gone(watched)
         os.close(watched)
         client.communicate()
+        assert agentos.json("show", pid)["stop"] == "interrupted"
         resumed = Ran(agentos("resume", pid, "--json"))
         results = tool_results(server.requests[2])
     assert resumed.code == 0, resumed.stderr
@@ -389,6 +391,25 @@ def test_ctrl_c_while_the_client_is_busy_printing_is_no_other(agentos: Command) 
     summary = json.loads(out.splitlines()[-1])
     assert (summary["event"], summary["state"]) == ("summary", "interrupted")
     assert f"agentos resume {summary['pid']}" in err
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_daemon_and_says_how_to_go_on(agentos: Command) -> None:
+    with ScriptedModel([Reply(text="thinking", framing=Framing(stall=True, cut_after=300))]) as server:
+        agentos.environment |= server.environment()
+        client = agentos.start("run", "x", "--model", "claude-sonnet-4-5")
+        while not server.requests:
+            os.sched_yield()
+        daemon = os.pidfd_open(agentos.daemon)
+        signal.pidfd_send_signal(daemon, signal.SIGSTOP)
+        while client.poll() is None:
+            client.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                client.wait(1)
+        signal.pidfd_send_signal(daemon, signal.SIGCONT)
+        os.close(daemon)
+        _, err = client.communicate(timeout=60)
+    assert client.returncode == 130, err
+    assert "agentos resume p-" in err and "Traceback" not in err
 
 
 def _unread(pipe: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,22 +134,27 @@ def watch(
     from agentos.cli import report
     from agentos.cli.run_output import exit_code, printer
     from agentos.daemon.client import connect, read
-    from agentos.errors import Interrupted, from_dict
+    from agentos.errors import AgentOSError, Interrupted, from_dict
     from agentos.models.environment import credentials_from_environment
 
     show = printer(as_json=as_json)
-    pid: str | None = None
+    pid: str | None = params.get("pid")
     credentials = credentials_from_environment(os.environ, urls=urls)
-    with connect(home, credentials) as daemon:
-        try:
+    try:
+        with connect(home, credentials) as daemon:
             for event in daemon.stream(verb, params, again):
                 pid = event.get("pid", pid)
                 show(event)
-        except Interrupted as interruption:
-            if pid is not None:
-                show(read("run.show", {"pid": pid}, home))
-            return report(interruption, as_json=False)
-        summary: dict[str, Any] = daemon.result
+            summary: dict[str, Any] = daemon.result
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        if pid is None:
+            raise
+        hint = getattr(interruption, "hint", None) or f"go on with: agentos resume {pid}"
+        code = report(Interrupted("interrupted", hint=hint), as_json=False)
+        # A person who did not wait for the daemon may be right that it does not answer.
+        with suppress(AgentOSError):
+            show(read("run.show", {"pid": pid}, home))
+        return code
     if summary.get("detached"):
         show(summary if as_json else {**summary, "event": "detached"})
         return 0

@@ -28,34 +28,46 @@ def _main() -> int:
     except HeldByAnother as held:
         _say({"held_by": held.holder})
         return 0
-    except AgentOSError as error:
-        _say({"error": to_dict(error)})
-        return error.exit_code
+    except (AgentOSError, OSError) as failure:
+        return _stopped_by(failure, home)
+    try:
+        return _serve(home, lock)
+    finally:
+        os.close(lock)
 
+
+def _serve(home: Home, lock: int) -> int:
     import trio
 
     from agentos.batch import git
     from agentos.daemon.server import serve
 
     git.keep_open(lock)
+    listening = False
+
+    def ready() -> None:
+        nonlocal listening
+        listening = True
+        _say({"ready": os.getpid()})
+        # From here on nobody reads: what is said goes to the log.
+        os.dup2(2, 1)
 
     try:
-        trio.run(serve, home, _ready)
-    except (AgentOSError, BaseExceptionGroup) as failure:
-        known = [leaf for leaf in _leaves(failure) if isinstance(leaf, AgentOSError)]
+        trio.run(serve, home, ready)
+    except (AgentOSError, OSError, BaseExceptionGroup) as failure:
+        # What the system refuses a daemon that serves already is our bug; before, it is the home's state.
+        kinds = AgentOSError if listening else (AgentOSError, OSError)
+        known = [leaf for leaf in _leaves(failure) if isinstance(leaf, kinds)]
         if not known:
             raise
-        _say({"error": to_dict(known[0])})
-        return known[0].exit_code
-    finally:
-        os.close(lock)
+        return _stopped_by(known[0], home)
     return 0
 
 
-def _ready() -> None:
-    _say({"ready": os.getpid()})
-    # From here on nobody reads: what is said goes to the log.
-    os.dup2(2, 1)
+def _stopped_by(failure: AgentOSError | OSError, home: Home) -> int:
+    error = home.unusable(failure) if isinstance(failure, OSError) else failure
+    _say({"error": to_dict(error)})
+    return error.exit_code
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

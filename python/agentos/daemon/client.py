@@ -53,12 +53,10 @@ class Daemon:
         self.result: Any = None
         self._credentials = credentials
         self._interrupted = False
-        self._connection = living or start(home)
-        try:
-            self._offer_keys()
-        except BaseException:
-            self._connection.close()
-            raise
+        if living is not None:
+            self._connection = living
+        else:
+            self._connect()
 
     def __enter__(self) -> Daemon:
         return self
@@ -71,11 +69,20 @@ class Daemon:
         """The daemon's process id on the host."""
         return int(self._connection.hello["pid"])
 
-    def _offer_keys(self) -> None:
-        """Has the daemon ask for the keys. It asks again whenever a new broker has none."""
-        if self._credentials:
-            for _ in self._events("session.keys", {}):
-                pass
+    def _connect(self) -> None:
+        """Finds or starts a daemon and has it ask for the keys, which it does again whenever a new broker has
+        none."""
+        for death in range(DEATHS):
+            self._connection = start(self.home)
+            try:
+                if self._credentials:
+                    for _ in self._events("session.keys", {}):
+                        pass
+                return
+            except BaseException as error:
+                self._connection.close()
+                if not isinstance(error, ConnectionLost) or death + 1 == DEATHS:
+                    raise
 
     def _hand_over(self) -> None:
         """Sends the keys to the broker, over a channel that the daemon passed and holds no more."""
@@ -105,8 +112,7 @@ class Daemon:
             try:
                 if deaths:
                     self._connection.close()
-                    self._connection = start(self.home)
-                    self._offer_keys()
+                    self._connect()
                 for event in self._events(verb, params):
                     first, deaths = first or event, 0
                     yield event
@@ -204,6 +210,7 @@ def start(home: Home) -> Connection:
     """A connection to the home's daemon, which is started if there is none."""
     deadline = time.monotonic() + START
     starter: subprocess.Popen[bytes] | None = None
+    deaths = 0
     home.create()
     while True:
         connection = attempt(home)
@@ -211,8 +218,12 @@ def start(home: Home) -> Connection:
             return connection
         if starter is None:
             starter = _launch(home)
-        _await_start(home, starter)
+        said = _await_start(home, starter)
         if starter.poll() is not None:
+            # Killed before it could say why: like one that is killed later, it has a successor.
+            deaths += not said and starter.returncode < 0
+            if not said and not 0 < deaths <= DEATHS:
+                raise _not_started(home, starter.returncode)
             starter = None
         if time.monotonic() > deadline:
             raise _silent(home)
@@ -220,7 +231,10 @@ def start(home: Home) -> Connection:
 
 def _launch(home: Home) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    log = os.open(home.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        log = os.open(home.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise home.unusable(error) from error
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "agentos.daemon", str(home.root)],
@@ -235,17 +249,22 @@ def _launch(home: Home) -> subprocess.Popen[bytes]:
         os.close(log)
 
 
-def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> None:
-    """Returns when the new daemon listens or has stepped back for another; raises what stopped it."""
+def _not_started(home: Home, code: int) -> InternalError:
+    return InternalError(
+        f"the daemon did not start (exit code {code})",
+        where=str(home.daemon_log),
+        hint="that file says why; please report it",
+    )
+
+
+def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> bool:
+    """Returns when the new daemon listens or has stepped back for another, and raises what it says stopped
+    it; False for one that ended without a word."""
     assert starter.stdout is not None
     line = starter.stdout.readline()
     if not line:
         starter.wait()
-        raise InternalError(
-            f"the daemon did not start (exit code {starter.returncode})",
-            where=str(home.daemon_log),
-            hint="that file says why; please report it",
-        )
+        return False
     said = json.loads(line)
     if "error" in said:
         starter.wait()
@@ -254,6 +273,7 @@ def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> None:
         # Another one holds the home: it is starting, ending or stopped. Its socket will tell.
         starter.wait()
         time.sleep(0.05)
+    return True
 
 
 def _submission() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from agentos.errors import UsageError
+from agentos.kernel import Kernel
 from agentos.models.conversation import said
 from agentos.runtime.agent import Level, Record, Spec
 from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
@@ -187,6 +188,9 @@ def _log(view: View, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _show(view: View, params: dict[str, Any]) -> dict[str, Any]:
     """The summary of a run, as it stands."""
     record = find_agent(view.kernel, params["pid"])
+    if record.state == "running" and not isinstance(view.kernel, Kernel):
+        # Nothing runs without a daemon; the next one will find it so.
+        record.state = record.stop = "interrupted"
     return {
         **summary(view.kernel, record),
         "task": record.task,
