@@ -7,7 +7,7 @@ from meta import project
 # Low to high. A package imports its own modules and those of lower rows; within a row `apart` holds for
 # packages that must not know each other.
 ORDER = [
-    {"errors", "messages", "settings", "home", "money", "policy"},
+    {"errors", "messages", "settings", "home", "money", "policy", "printable"},
     {"kernel"},
     {"drivers"},
     {"models", "tools", "memory"},
@@ -16,7 +16,7 @@ ORDER = [
     {"daemon"},
     {"cli"},
 ]
-TOGETHER = {"errors", "messages", "settings", "home", "money", "policy"}
+TOGETHER = {"errors", "messages", "settings", "home", "money", "policy", "printable"}
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 
 

@@ -12,7 +12,7 @@
     workspace     a unit's files: Workspace.prepare, reopen, snapshot, apply, remove
     removal       deletes what an agent wrote, however it made it: remove
     changeset     what an attempt changed: capture, out_of_scope, describe, differences
-    delivery      what becomes of it: commit, put_branch, salvage, patch, diff, printable
+    delivery      what becomes of it: commit, put_branch, salvage, patch, diff
     merge         units put together in memory: merge, conflicts, merged_branch
     checkout      moves a branch of the user's forward: fast_forward, move, command_for
 

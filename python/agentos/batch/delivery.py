@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from agentos.batch.private import PrivateRepository
 from agentos.batch.repository import BRANCHES, SALVAGE, Identity, RefUpdate, Repository
 from agentos.errors import NeedsPerson
-
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def commit(
@@ -88,18 +85,7 @@ def patch(private: PrivateRepository, commit: str) -> bytes:
 
 
 def diff(private: PrivateRepository, old: str, new: str) -> bytes:
-    """The difference between two commits or trees as git shows it, uncoloured; for people see `printable`."""
+    """The difference between two commits or trees as git shows it, uncoloured; people get it `printable`."""
     return private.run(
         "diff-tree", "-r", "-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", old, new
     ).out
-
-
-def printable(text: bytes) -> str:
-    """Text of unknown origin made safe for a terminal: control sequences and characters that reorder text
-    are shown, not sent. Line ends and tabs stay."""
-    return _CONTROL.sub(_shown, text.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))
-
-
-def _shown(found: re.Match[str]) -> str:
-    number = ord(found.group())
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

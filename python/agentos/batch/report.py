@@ -7,7 +7,7 @@ import html as markup
 import re
 from typing import Any
 
-from agentos.batch.delivery import printable
+from agentos.printable import printable_line
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
 _COLUMNS = ("unit", "state", "branch", "files", "verify", "review", "failure")
@@ -68,13 +68,9 @@ def _cells(unit: dict[str, Any]) -> list[str]:
     ]
 
 
-def _line(text: str) -> str:
-    return printable(text.encode("utf-8", "surrogateescape")).replace("\n", " ").replace("\t", " ")
-
-
 def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", _line(text))
+    return _MARKDOWN.sub(r"\\\1", printable_line(text))
 
 
 def _plain(text: str) -> str:
-    return markup.escape(_line(text))
+    return markup.escape(printable_line(text))

@@ -88,6 +88,8 @@ def _run(verb: str, arguments: list[str]) -> int:
 
 def report(error: AgentOSError, *, as_json: bool) -> int:
     """Shows `error` as the contract says; returns its exit code."""
+    from agentos.printable import printable, printable_line
+
     if as_json:
         import json
 
@@ -96,10 +98,11 @@ def report(error: AgentOSError, *, as_json: bool) -> int:
         shown = to_dict(error)
         keys = ("code", "message", "where", "hint")
         print(json.dumps({"error": {key: shown[key] for key in keys}}), flush=True)
-    place = f"{error.where}: " if error.where else ""
-    print(f"agentos: {place}{error.message}", file=sys.stderr)
+    # Names of files and members are in it, and those may be anybody's.
+    place = f"{printable_line(error.where)}: " if error.where else ""
+    print(f"agentos: {place}{printable(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"  → {error.hint}", file=sys.stderr)
+        print(f"  → {printable(error.hint)}", file=sys.stderr)
     return error.exit_code
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agentos.batch import paths
-from agentos.batch.delivery import printable
+from agentos.printable import printable, printable_line
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,7 @@ _PHASES = {"setup": "set-up", "agent": "agent", "verify": "verification"}
 
 def clean(text: str) -> str:
     """One line of text of unknown origin."""
-    return printable(text.encode("utf-8", "surrogateescape")).replace("\n", " ").replace("\t", " ")
+    return printable_line(text)
 
 
 # --- plan -------------------------------------------------------------------------------------------------

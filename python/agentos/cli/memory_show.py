@@ -1,4 +1,8 @@
-"""How `agentos memory` prints: tables and sentences for people, JSON for scripts, progress on the way."""
+"""How `agentos memory` prints: tables and sentences for people, JSON for scripts, progress on the way.
+
+Whatever stems from an export (titles, words, names of files) may hold anything: people see it made harmless,
+scripts get it as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
+
+from agentos.printable import printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +28,10 @@ _REASONS = {
     "invalid_utf8": "held bytes that are no text; those were replaced",
     "too_large": "were over a gigabyte each",
 }
+
+
+# Shown below the rest, not as a line of their own; `type` says what `kind` says.
+_APART = frozenset({"messages", "text", "attached", "provenance", "kind"})
 
 
 class ProgressLine:
@@ -91,7 +101,7 @@ def _plural(count: int, noun: str) -> str:
 def end_of_import(summary: dict[str, Any], lacks: Sequence[str], home: Home) -> None:
     """Tells what an import found, what is missing, where it is, and how to go on."""
     conversations, messages = summary["conversations"], summary["messages"]
-    account = f" ({summary['account']})" if summary["account"] else ""
+    account = f" ({printable_line(summary['account'])})" if summary["account"] else ""
     seen = _plural(conversations["seen"], "conversation")
     print(f"{_name(summary['source'])}{account}: {seen}{_dates(summary)}")
     if summary["written"]:
@@ -137,8 +147,8 @@ def _waiting(summary: dict[str, Any]) -> str:
 
 
 def _dropped(dropped: dict[str, Any]) -> None:
-    places = ", ".join(dropped["where"][:3]) + (" …" if dropped["count"] > 3 else "")
-    detail = f": {dropped['detail']}" if dropped["detail"] else ""
+    places = printable_line(", ".join(dropped["where"][:3])) + (" …" if dropped["count"] > 3 else "")
+    detail = f": {printable_line(dropped['detail'])}" if dropped["detail"] else ""
     reason = _REASONS.get(dropped["reason"], dropped["reason"])
     print(f"agentos: left out: {dropped['count']} {reason}, at {places}{detail}", file=sys.stderr)
 
@@ -151,8 +161,9 @@ def hits(found: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     for hit in found:
         day = hit["time"][:10] if hit["time"] else "no date"
         who = "about you" if hit["kind"] == "fact" else hit["role"]
-        print(f"{hit['id']}  {day}  {hit['provider']}, {who}{': ' + hit['title'] if hit['title'] else ''}")
-        for line in hit["text"].strip().splitlines()[:6]:
+        title = f": {printable_line(hit['title'])}" if hit["title"] else ""
+        print(f"{hit['id']}  {day}  {hit['provider']}, {who}{title}")
+        for line in printable(hit["text"].strip()).splitlines()[:6]:
             print(f"    {line}")
     if not found:
         print("nothing found", file=sys.stderr)
@@ -170,7 +181,7 @@ def facts(known: Sequence[Fact], *, everything: bool, as_json: bool) -> None:
         day = fact.valid_from[:10] if fact.valid_from else "          "
         mark = "" if fact.status == "active" else f"  ({fact.status})"
         mark += "  (secret: never exported)" if fact.sensitivity == "secret" else ""
-        print(f"{fact.id}  {day}  {fact.type:<12}  {' '.join(fact.text.split())}{mark}")
+        print(f"{fact.id}  {day}  {fact.type:<12}  {printable_line(fact.text.strip())}{mark}")
     if not shown:
         print("no facts yet; `agentos memory import FILE` brings them", file=sys.stderr)
 
@@ -181,7 +192,7 @@ def imports(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        names = ", ".join(row["inputs"])
+        names = printable_line(", ".join(row["inputs"]))
         note = "" if row["state"] == "done" else "  (interrupted: run the same import again to finish it)"
         count = _plural(row["conversations"], "conversation")
         started = row["started"][:16].replace("T", " ")
@@ -211,13 +222,21 @@ def record(value: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(value))
         return
     for key, part in value.items():
-        if key not in ("messages", "text", "attached", "provenance") and part not in (None, ""):
-            print(f"{key:<12} {part}")
-    if "text" in value:
-        print(f"\n{value['text']}")
+        if key not in _APART and part not in (None, ""):
+            print(f"{key:<12} {printable_line(str(part))}")
+    if "messages" not in value:
+        print(f"\n{printable(value['text'])}")
+    for aside in value.get("attached", []):
+        print(f"\nwith it ({aside['trust']}):\n{printable(aside['text'])}")
     for message in value.get("messages", []):
         if message and message["active"] and not message["hidden"] and message["text"]:
-            print(f"\n{message['role']}  {message['time'] or ''}  {message['id']}\n{message['text']}")
-    for source in value.get("provenance", []):
-        start, end = source["span"]
-        print(f"\nfrom {source['file']}, {source['message']}, characters {start} to {end}")
+            print(
+                f"\n{message['role']}  {message['time'] or ''}  {message['id']}\n{printable(message['text'])}"
+            )
+    for source in value["provenance"]:
+        place = (
+            ""
+            if source["span"] is None
+            else ", {} characters {} to {}".format(source["message"], *source["span"])
+        )
+        print(f"\nfrom {printable_line(source['file'] or '?')}{place}")

@@ -17,6 +17,7 @@ from agentos.batch.checkout import fast_forward
 from agentos.batch.private import PrivateRepository
 from agentos.batch.repository import RefUpdate
 from agentos.batch.workspace import Workspace
+from agentos.printable import printable
 
 from .conftest import Trap, open_private
 
@@ -216,7 +217,7 @@ def test_a_patch_shows_no_control_sequence(prepare: Prepare, private: PrivateRep
     workspace = prepare()
     (workspace.tree / "README.md").write_text("\x1b]0;owned\x07 \u202egnp.exe\x9b2J\r\n")
     found = changeset.capture(workspace)
-    shown = delivery.printable(delivery.diff(private, found.base, found.tree))
+    shown = printable(delivery.diff(private, found.base, found.tree))
     assert "\\x1b]0;owned\\x07 \\u202egnp.exe\\x9b2J" in shown
     assert all(letter.isprintable() or letter in "\n\t" for letter in shown)
 
