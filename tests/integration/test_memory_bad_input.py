@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.command import Command
-from tests.exports import chat, write_json, write_zip
+from tests.exports import chat, node, saved, write_json, write_zip
 
 pytestmark = pytest.mark.slow
 
@@ -162,3 +163,93 @@ def test_two_bad_zips_in_a_folder_name_the_right_one(agentos: Command, tmp_path:
     done = agentos("memory", "import", str(folder))
     assert done.returncode == 2
     assert "b.zip" in done.stderr
+
+
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+
+
+@pytest.mark.parametrize(
+    "place",
+    ['"title": "Talk a"', '"recipient": "all"', '"parts": ["one"]', '"content_type": "text"'],
+    ids=["conversation", "message", "parts", "content"],
+)
+def test_deep_nesting_anywhere_costs_nothing(agentos: Command, tmp_path: Path, place: str) -> None:
+    text = json.dumps([chat("a", ["one"])])
+    if place.startswith('"parts"'):
+        deep = text.replace(place, f'"parts": [{DEEP}, "one"]')
+    else:
+        deep = text.replace(place, f'{place}, "more": {DEEP}')
+    path = tmp_path / "c.json"
+    path.write_text(deep)
+    for new in (1, 0):
+        done = agentos("memory", "import", str(path), "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["conversations"]["new"] == new
+    assert [hit["text"] for hit in agentos.json("memory", "search", "one")] == ["one"]
+
+
+def test_a_cycle_in_the_tree_keeps_every_message(agentos: Command, tmp_path: Path) -> None:
+    talk = chat("a", ["one", "two", "three"])
+    talk["mapping"]["a-0"]["parent"] = "a-2"
+    talk["mapping"]["a-2"]["children"] = ["a-0"]
+    talk["mapping"]["a-1"]["children"] = ["a-1", "nowhere"]
+    assert agentos("memory", "import", str(write_json(tmp_path / "c.json", [talk]))).returncode == 0
+    hit = agentos.json("memory", "search", "two")[0]
+    shown = agentos.json("memory", "show", hit["conversation"])
+    assert [message["text"] for message in shown["messages"]] == ["one", "two", "three"]
+
+
+def test_what_could_steer_a_terminal_is_shown_and_not_sent(agentos: Command, tmp_path: Path) -> None:
+    evil = "\x1b[2J\x1b]0;owned\x07 \x9b31m \u202e \0 pear"
+    facts = {"m": node("m", "a-0", saved([f"User likes {evil}"], 100))}
+    talk = chat("a", [evil], extra=facts) | {"title": f"Title {evil}"}
+    path = write_zip(tmp_path / "\x1b[31m.zip", {"c\x1b[2J.json": [{"id": evil}, talk]})
+    steers = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+    hit = None
+    for verb in ("import", "search", "show", "conversation", "fact", "list", "imports", "stats"):
+        arguments = {
+            "import": ["import", str(path)],
+            "search": ["search", "pear"],
+            "show": ["show", hit["id"] if hit else ""],
+            "conversation": ["show", hit["conversation"] if hit else ""],
+            "fact": ["show", agentos.json("memory", "list")[0]["id"] if hit else ""],
+        }.get(verb, [verb])
+        done = agentos("memory", *arguments)
+        assert done.returncode in (0, 3), (verb, done.stderr)
+        assert steers.search(done.stdout + done.stderr) is None, verb
+        if verb == "import":
+            (hit,) = [hit for hit in agentos.json("memory", "search", "pear") if hit["kind"] == "message"]
+            assert hit["text"] == evil, "scripts get it as it is"
+    missing = agentos("memory", "import", "\x1b[2Jnowhere.zip")
+    assert (missing.returncode, steers.search(missing.stderr)) == (2, None)
+
+
+def test_an_export_of_which_nothing_can_be_read_is_bad_input(agentos: Command, tmp_path: Path) -> None:
+    twice = json.dumps([chat("a", ["one"])]).replace('"mapping": {', '"mapping": {"a-0": {}, ')
+    for text, words in (
+        (twice, "the key `a-0` occurs twice"),
+        (json.dumps([chat("a", ["one"])]).replace("one", "o\0ne"), "broken JSON: control character"),
+        ("\ufeff" + json.dumps([chat("a", ["one"])]), "UTF-16"),
+    ):
+        path = tmp_path / "c.json"
+        path.write_bytes(text.encode("utf-16-le" if words == "UTF-16" else "utf-8"))
+        done = agentos("memory", "import", str(path))
+        assert done.returncode == 2, (words, done.stdout)
+        assert words in done.stderr
+    assert agentos.json("memory", "imports") == []
+
+
+def test_a_shard_without_conversations_is_reported(agentos: Command, tmp_path: Path) -> None:
+    shards = {"conversations-000.json": GOOD, "conversations-001.json": [{"id": "x"}], "sora.json": {}}
+    done = agentos("memory", "import", str(write_zip(tmp_path / "e.zip", shards)), "--json")
+    assert done.returncode == 3
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert [(d["reason"], d["count"], d["where"]) for d in summary["dropped"]] == [
+        ("not_recognised", 1, ["e.zip:conversations-001.json:1"])
+    ]
+
+
+def test_names_that_no_file_can_have_are_usage_errors(agentos: Command, tmp_path: Path) -> None:
+    done = agentos("memory", "import", str(tmp_path / ("x" * 5000)))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

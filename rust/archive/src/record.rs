@@ -168,6 +168,15 @@ pub(crate) fn message_key(native: &str) -> i64 {
     id::short(&id::digest(&[native.as_bytes()]))
 }
 
+/// The key of the message `number` of a list by its id. Ids that are missing or occur again get one of their
+/// own, so that none hides another.
+pub(crate) fn own_key(native: Option<&str>, number: usize, seen: &mut HashSet<i64>) -> i64 {
+    let named = native.map(message_key).filter(|key| !seen.contains(key));
+    let key = named.unwrap_or_else(|| message_key(&format!("{number}/{}", native.unwrap_or_default())));
+    seen.insert(key);
+    key
+}
+
 /// A node of a conversation's tree; some hold no message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {

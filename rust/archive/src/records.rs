@@ -9,6 +9,7 @@ use crate::facts::{self, Fact};
 use crate::id;
 use crate::record::{Role, Trust};
 use crate::search::piece;
+use crate::statements;
 use crate::store::write::{ABSENT, ACTIVE, HIDDEN};
 use crate::store::{self, Archive};
 use crate::time::{self, Micros};
@@ -244,8 +245,15 @@ fn conversation(db: &Connection, record: i64) -> Result<Value, Error> {
         db.prepare_cached("SELECT key FROM message WHERE record = ?1 GROUP BY key ORDER BY min(time), key")?;
     let keys = query.query_map([record], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     let messages = keys.into_iter().map(|key| message(db, record, key)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(object) = value.as_object_mut() {
-        object.insert("messages".into(), messages.into());
+    let revision = db.query_row("SELECT revision FROM record WHERE id = ?1", [record], |row| row.get(0))?;
+    // The keys of every shown record, whatever it is.
+    let common = json!({
+        "type": head.kind, "text": head.title, "status": "active", "trust": null, "sensitivity": "normal",
+        "valid_from": head.created, "valid_to": null, "messages": messages,
+        "provenance": [{"file": facts::file(db, revision)?, "conversation": head.id, "message": null, "span": null}],
+    });
+    if let (Some(object), Value::Object(common)) = (value.as_object_mut(), common) {
+        object.extend(common);
     }
     Ok(value)
 }
@@ -274,10 +282,13 @@ fn message(db: &Connection, record: i64, key: i64) -> Result<Value, Error> {
         let conversation = id::record_name(&owner);
         let length = text.chars().count();
         value = json!({
-            "id": name, "kind": "message", "text": text, "role": Role::name(role), "trust": Trust::name(trust),
+            "id": name, "kind": "message", "type": "message", "text": text, "role": Role::name(role), "trust": Trust::name(trust),
             "time": row.get::<_, Option<Micros>>(4)?.map(time::iso),
             "provider": row.get::<_, String>(11)?, "conversation": conversation, "title": row.get::<_, Option<String>>(12)?,
             "parent": row.get::<_, Option<i64>>(8)?.map(|parent| id::message_name(&owner, parent)),
+            "status": if flags & ABSENT == 0 { "active" } else { "absent" },
+            "sensitivity": if statements::is_secret(&text) { "secret" } else { "normal" },
+            "valid_from": row.get::<_, Option<Micros>>(4)?.map(time::iso), "valid_to": null,
             "active": flags & ACTIVE != 0, "hidden": flags & HIDDEN != 0, "absent": flags & ABSENT != 0,
             "attached": [],
             "provenance": [{"file": facts::file(db, revision)?, "conversation": conversation, "message": name, "span": [0, length]}],

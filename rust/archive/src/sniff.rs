@@ -15,7 +15,9 @@ const OTHERS: [(&str, &[&str]); 6] = [
     ("a LibreChat export", &["conversationId", "messages"]),
 ];
 
-const MAGIC: [(&[u8], &str); 9] = [
+const MAGIC: [(&[u8], &str); 11] = [
+    (b"\xff\xfe", "text in UTF-16: save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16: save it as UTF-8"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"%PDF", "a PDF document"),
     (b"\x89PNG", "a picture (PNG)"),
@@ -33,6 +35,9 @@ pub(crate) const BROKEN: &str = "broken JSON";
 /// A few words on a JSON element.
 pub(crate) fn element(json: &str) -> String {
     let keys = Keys::of(json);
+    if let (true, Err(error)) = (json.starts_with('{'), serde_json::from_str::<serde::de::IgnoredAny>(json)) {
+        return format!("{BROKEN}: {error}");
+    }
     if keys.0.is_empty() {
         return "JSON without objects".into();
     }

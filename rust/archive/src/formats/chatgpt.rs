@@ -166,7 +166,7 @@ impl super::Format for ChatGpt {
     }
 
     fn pieces(&self, message: &str) -> Vec<Piece> {
-        serde_json::from_str::<Turn<'_>>(message).map(|turn| vec![content::piece(&turn)]).unwrap_or_default()
+        serde_json::from_str::<Turn<'_>>(message).map(|turn| content::pieces(&turn)).unwrap_or_default()
     }
 }
 
@@ -181,7 +181,7 @@ fn message(json: &str, key: i64, raw: &str, turn: &Turn<'_>, tree: &Tree) -> Mes
         end,
         active: tree.active.contains(&key),
         hidden: turn.is_hidden(),
-        pieces: vec![content::piece(turn)],
+        pieces: content::pieces(turn),
     }
 }
 

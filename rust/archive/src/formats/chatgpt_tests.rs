@@ -1,3 +1,4 @@
+#![expect(clippy::string_slice, reason = "test data is cut at places known to be boundaries")]
 use super::super::{Format, named, recognise};
 use super::*;
 use crate::record::Trust;
@@ -36,6 +37,11 @@ fn every_content_type_gives_its_words() {
         (r#"{"content_type":"citable_code_output","output_str":"out"}"#, "out"),
         (r#"{"content_type":"never_seen_before","text":"kept"}"#, "kept"),
         (r#"{"content_type":"text","parts":["so\ue200cite\ue202turn0\ue201 it is"]}"#, "so it is"),
+        (r#"{"content_type":"text","parts":["cut \ue200off by nothing"]}"#, "cut off by nothing"),
+        (
+            r#"{"content_type":"multimodal_text","parts":[{"content_type":"image_asset_pointer","metadata":{"dalle":{"prompt":"a mill"}}}]}"#,
+            "a mill",
+        ),
         ("null", ""),
         ("7", ""),
     ] {
@@ -143,4 +149,15 @@ fn what_is_no_conversation_is_an_error_with_a_reason() {
     }
     assert!(recognise(r#"{"mapping":{},"inserted_at":"2025"}"#).is_none(), "DeepSeek has a mapping too");
     assert_eq!(named("chatgpt").unwrap().name(), recognise(r#"{"mapping":{}}"#).unwrap().name());
+}
+
+#[test]
+fn a_file_that_came_with_a_message_is_found_by_its_name() {
+    let metadata = r#","metadata":{"attachments":[{"id":"file-1","name":"Rechnung.pdf"},null,{"name":7}]}"#;
+    let json = message(r#"{"content_type":"multimodal_text","parts":[{"asset_pointer":"sediment://f"}]}"#, metadata);
+    let message = record(&json).messages.remove(0);
+    let told: Vec<(Trust, &str, bool)> =
+        message.pieces.iter().map(|piece| (piece.trust, piece.text.as_str(), piece.silent)).collect();
+    assert_eq!(told, [(Trust::Web, "", true), (Trust::Attachment, "Rechnung.pdf", false)]);
+    assert_eq!(FORMAT.pieces(&json[message.start..message.end]), message.pieces);
 }

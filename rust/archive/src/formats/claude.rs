@@ -1,5 +1,7 @@
 //! Claude conversations: messages in a list, since 2025 with parents and thus branches.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -179,13 +181,11 @@ fn is_human(turn: &Turn<'_>) -> bool {
 /// is not in the list (the all-but-zero uuid) makes a root.
 fn tree_nodes(turns: &[(&str, Turn<'_>)]) -> Vec<record::Node> {
     let branched = turns.iter().any(|(_, turn)| turn.parent_message_uuid.is_some());
+    let mut seen = HashSet::new();
     let mut nodes: Vec<record::Node> = Vec::with_capacity(turns.len());
     for (number, (_, turn)) in turns.iter().enumerate() {
         let previous = nodes.last().map(|node| node.key);
-        let key = match turn.uuid.filled() {
-            Some(uuid) => record::message_key(uuid),
-            None => record::message_key(&format!("{number}/{}", turn.text.get().unwrap_or_default())),
-        };
+        let key = record::own_key(turn.uuid.filled(), number, &mut seen);
         let named = turn.parent_message_uuid.as_ref().and_then(Text::filled).map(record::message_key);
         let parent = if branched { named } else { previous };
         nodes.push(record::Node { key, parent, time: turn.created_at.0, holds_message: true });

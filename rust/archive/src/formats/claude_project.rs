@@ -1,5 +1,7 @@
 //! Claude projects: instructions written by the person, and documents.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -70,13 +72,14 @@ impl super::Format for ClaudeProject {
             }
             record.messages.push(message);
         }
-        for raw in project.docs.unwrap_or_default() {
+        let mut seen = HashSet::new();
+        for (number, raw) in project.docs.unwrap_or_default().into_iter().enumerate() {
             let Ok(document) = serde_json::from_str::<Document<'_>>(raw.get()) else {
                 record.dropped.push(("malformed_document", 1));
                 continue;
             };
-            let name = document.uuid.filled().or(document.filename.filled()).unwrap_or("document");
-            let key = record::message_key(name);
+            let name = document.uuid.filled().or(document.filename.filled());
+            let key = record::own_key(name, number, &mut seen);
             record.messages.push(message(json, raw.get(), key, Role::Document, document.created_at.0));
         }
         Ok(record)

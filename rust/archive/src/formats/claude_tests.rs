@@ -30,6 +30,16 @@ fn parents_make_branches() {
 }
 
 #[test]
+fn messages_under_one_id_or_none_hide_nothing() {
+    let record = record(
+        r#"[{"uuid":"a","sender":"human","text":"one"},{"uuid":"a","sender":"human","text":"two"},
+            {"sender":"human","text":"same"},{"sender":"human","text":"same"}]"#,
+    );
+    let keys: std::collections::HashSet<i64> = record.messages.iter().map(|message| message.key).collect();
+    assert_eq!(keys.len(), 4);
+}
+
+#[test]
 fn the_text_that_repeats_the_blocks_counts_once() {
     let record =
         record(r#"[{"uuid":"a","sender":"human","text":"once","content":[{"type":"text","text":"once"}]}]"#);

@@ -21,6 +21,14 @@ use crate::store::write::{self, Incoming};
 
 /// A pasted text is a few pages, never megabytes.
 const LONGEST_TEXT: u64 = 4 << 20;
+/// Files of ChatGPT's exports that say more about the conversations and the files beside them.
+const SIDE_FILES: [&str; 5] = [
+    "conversation_asset_file_names.json",
+    "library_files.json",
+    "message_feedback.json",
+    "model_comparisons.json",
+    "shared_conversations.json",
+];
 /// Elements looked at before a file counts as no conversations at all.
 const PATIENCE: u32 = 16;
 
@@ -40,7 +48,12 @@ impl From<Error> for Stop {
 /// What a JSON file turned out to be.
 enum Found {
     Ours,
-    Other { looks: String, error: Option<Error> },
+    Other {
+        looks: String,
+        error: Option<Error>,
+        /// Where its elements start, the first few of them.
+        strange: Vec<String>,
+    },
 }
 
 struct Reading<'a> {
@@ -73,6 +86,7 @@ impl Reading<'_> {
         let mut others = Vec::new();
         let mut recognised = false;
         let mut looks = Vec::new();
+        let mut unread = Vec::new();
         for member in members {
             if !is_document(member, members) {
                 others.push(member);
@@ -80,17 +94,23 @@ impl Reading<'_> {
             }
             match self.document(member).map_err(|stop| at(stop, member))? {
                 Found::Ours => recognised = true,
-                Found::Other { error: Some(error), looks } if is_damage(member, members, &looks) => {
+                Found::Other { error: Some(error), looks, .. } if is_damage(member, members, &looks) => {
                     return Err(at(error.into(), member));
                 }
-                Found::Other { looks: words, .. } => {
+                Found::Other { looks: words, strange, .. } => {
                     looks.push(format!("{}: {words}", member.name));
                     others.push(member);
+                    unread.extend(
+                        strange.into_iter().filter(|_| is_named(member)).map(|at| (at, words.clone())),
+                    );
                 }
             }
         }
         if !recognised {
             return Err(unknown(members, &looks).into());
+        }
+        for (place, words) in unread {
+            self.dropped("not_recognised", 1, place, Some(words))?;
         }
         for member in others.into_iter().filter(|member| is_asset(member)) {
             self.go_on()?;
@@ -129,7 +149,7 @@ impl Reading<'_> {
                 Err(_) if format.is_none() && self.plain_text(member, &name)? => return Ok(Found::Ours),
                 Err(error) if format.is_none() => {
                     let looks = if strange.is_empty() { sniff::member(member) } else { looks };
-                    return Ok(Found::Other { looks, error: Some(error) });
+                    return Ok(Found::Other { looks, error: Some(error), strange });
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -157,7 +177,7 @@ impl Reading<'_> {
         }
         self.job.counters.read.fetch_add(member.size.saturating_sub(counted), Ordering::Relaxed);
         if format.is_none() {
-            return Ok(Found::Other { looks, error: None });
+            return Ok(Found::Other { looks, error: None, strange });
         }
         for place in strange {
             self.dropped("not_recognised", 1, place, None)?;
@@ -272,10 +292,14 @@ fn at(stop: Stop, member: &Member) -> Stop {
 /// Whether a file that cannot be read as JSON is a broken export rather than no export: one that an export
 /// stands on by its name, or that starts like JSON and was given alone.
 fn is_damage(member: &Member, members: &[Member], looks: &str) -> bool {
-    let base = member.base().to_lowercase();
-    let named = ["conversations", "memories", "projects"].iter().any(|name| base.starts_with(name));
     let alone = members.len() == 1;
-    if alone { looks == sniff::BROKEN } else { named }
+    if alone { looks == sniff::BROKEN } else { is_named(member) }
+}
+
+/// Whether it has the name of a file that an export stands on.
+fn is_named(member: &Member) -> bool {
+    let base = member.base().to_lowercase();
+    ["conversations", "memories", "projects"].iter().any(|name| base.starts_with(name))
 }
 
 /// What to keep beside the conversations: all of a zip, but of a folder only what exports call their files,
@@ -288,7 +312,7 @@ fn is_asset(member: &Member) -> bool {
     let named = base.starts_with("file-") || base.starts_with("file_") || base.ends_with(".dat");
     let shelved =
         ["dalle-generations/", "textdocs/", "user-"].iter().any(|shelf| member.name.contains(shelf));
-    matches!(member.place, Place::Zipped { .. }) || named || shelved
+    matches!(member.place, Place::Zipped { .. }) || named || shelved || SIDE_FILES.contains(&base.as_str())
 }
 
 fn unknown(members: &[Member], looks: &[String]) -> Error {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{BATCH_BYTES, BATCH_SECONDS, Event, Job};
-use crate::error::Error;
+use crate::error::{Error, Trouble};
 use crate::record::Kind;
 use crate::report::Report;
 use crate::store::write::{self, Counts, Incoming, Stored};
@@ -267,6 +267,16 @@ impl<'db> Unit<'db> {
     }
 
     pub(super) fn finish(&mut self, job: &Job) -> Result<Report, Error> {
+        if self.seen.is_empty()
+            && let Some(dropped) = self.report.dropped.first()
+        {
+            let detail = dropped.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let trouble = Trouble::new(format!("nothing in the export can be read{detail}"));
+            let place = dropped.places.first().cloned().unwrap_or_default();
+            return Err(Error::Input(
+                trouble.at(place).hint("download the export again and import the new file"),
+            ));
+        }
         self.sources.sort();
         self.report.source = if self.sources.is_empty() { "account".into() } else { self.sources.join("+") };
         self.report.messages.new = self.counts.new;
@@ -275,6 +285,9 @@ impl<'db> Unit<'db> {
         self.report.written = self.import.is_some();
         match self.import {
             Some(import) => {
+                // The end is durable when it is told: the last commit syncs itself and all before it.
+                self.commit()?;
+                self.db.pragma_update(None, "synchronous", "FULL")?;
                 self.begin()?;
                 self.count_facts(import)?;
                 self.report.import = Some(self.name.clone());
@@ -284,6 +297,7 @@ impl<'db> Unit<'db> {
                     params![import, self.started, self.report.source, self.report.account, summary],
                 )?;
                 self.commit()?;
+                self.db.pragma_update(None, "synchronous", "NORMAL")?;
                 self.db.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").or_else(|error| match error {
                     rusqlite::Error::ExecuteReturnedResults => Ok(()),
                     error => Err(error),

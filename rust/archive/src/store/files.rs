@@ -1,7 +1,7 @@
 //! Files of an export kept by content: `files/ab/abcd…`.
 
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -42,10 +42,13 @@ pub(crate) fn keep(folder: &Path, mut from: Box<dyn Read + Send>) -> Result<([u8
         fs::remove_file(&temporary)?;
         return Ok((digest, size));
     }
+    // Before its name exists: a name with other bytes behind it after a power cut would be taken for the file.
+    file.sync_data()?;
     if let Some(parent) = place.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        fs::rename(&temporary, &place)?;
+        File::open(parent)?.sync_data()?;
     }
-    fs::rename(&temporary, &place)?;
     Ok((digest, size))
 }
 

@@ -22,7 +22,8 @@ pub(super) struct Turn<'a> {
     #[serde(borrow)]
     recipient: Text<'a>,
     weight: Weight,
-    metadata: Maybe<Metadata>,
+    #[serde(borrow)]
+    metadata: Maybe<Metadata<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -36,8 +37,33 @@ pub(super) struct Author<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Metadata {
+struct Metadata<'a> {
     is_visually_hidden_from_conversation: Flag,
+    #[serde(borrow)]
+    attachments: List<Maybe<Attachment<'a>>>,
+}
+
+/// An uploaded file; its bytes are another member of the export.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Attachment<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
+/// What a picture that ChatGPT made was made from.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Picture<'a> {
+    #[serde(borrow)]
+    dalle: Maybe<Prompt<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Prompt<'a> {
+    #[serde(borrow)]
+    prompt: Text<'a>,
 }
 
 /// The fields of every content type together: each type fills its own few.
@@ -132,10 +158,15 @@ impl<'de> Visitor<'de> for PartVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut text = Text::default();
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            if key.get() == Some("text") {
-                text = map.next_value()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match key.get() {
+                Some("text") => text = map.next_value()?,
+                Some("metadata") => {
+                    let prompt = map.next_value::<Maybe<Picture<'de>>>()?.0.dalle.0.prompt;
+                    text = if text.filled().is_some() { text } else { prompt };
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(Part(text))
@@ -158,8 +189,18 @@ impl Turn<'_> {
     }
 }
 
-/// The words of a message with where they come from.
-pub(super) fn piece(turn: &Turn<'_>) -> Piece {
+/// The words of a message, then the names of the files that came with it.
+pub(super) fn pieces(turn: &Turn<'_>) -> Vec<Piece> {
+    let mut pieces = vec![piece(turn)];
+    let mut names = Words::default();
+    names.extend(turn.metadata.0.attachments.0.iter().map(|attached| &attached.0.name));
+    if names.1 > 0 {
+        pieces.push(Piece { trust: Trust::Attachment, text: names.0, silent: false });
+    }
+    pieces
+}
+
+fn piece(turn: &Turn<'_>) -> Piece {
     let kind = turn.kind();
     let content = &turn.content.0;
     let silent = matches!(kind, "user_editable_context" | "model_editable_context" | "reasoning_recap");
@@ -219,16 +260,14 @@ fn strip_citations(text: String) -> String {
         return text;
     }
     let mut plain = String::with_capacity(text.len());
-    let mut inside = false;
-    for letter in text.chars() {
-        match letter {
-            '\u{e200}' => inside = true,
-            '\u{e201}' => inside = false,
-            '\u{e202}'..='\u{e206}' => {}
-            _ if inside => {}
-            other => plain.push(other),
-        }
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('\u{e200}') {
+        plain.push_str(before);
+        // A mark that nothing closes takes no words with it.
+        rest = after.split_once('\u{e201}').map_or(after, |(_, behind)| behind);
     }
+    plain.push_str(rest);
+    plain.retain(|letter| !('\u{e200}'..='\u{e206}').contains(&letter));
     plain
 }
 
