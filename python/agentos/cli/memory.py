@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from agentos.errors import UsageError
 from agentos.home import Home
@@ -105,7 +105,7 @@ def _import(home: Home, arguments: argparse.Namespace) -> int:
 
     # Before a daemon is started for it: a mistyped name is no reason to start one.
     for name in arguments.inputs:
-        if name != "-" and not Path(name).exists():
+        if name != "-" and not _may_be_there(name):
             raise UsageError(
                 "there is no such file or folder",
                 where=name,
@@ -119,6 +119,13 @@ def _import(home: Home, arguments: argparse.Namespace) -> int:
     else:
         end_of_import(summary, guidance.lacks(summary), home)
     return 3 if summary["dropped"] else 0
+
+
+def _may_be_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # the import will say what is wrong with it
+        return True
 
 
 def _undo(home: Home, arguments: argparse.Namespace) -> int:
@@ -141,6 +148,7 @@ def _undo(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _export(home: Home, arguments: argparse.Namespace) -> int:
+    from agentos.memory import targets
     from agentos.memory.exporting import export, export_to_file
 
     if arguments.output:
@@ -148,15 +156,29 @@ def _export(home: Home, arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(f"{counts['facts']} facts written to {arguments.output}{_held_back(counts)}")
     elif arguments.json:
-        import io
-
-        counts = export(home, arguments.to, io.StringIO()) | {"file": None}
+        # One document, written as it comes: the export is a string in it, of whatever length.
+        targets.find(arguments.to)
+        sys.stdout.write('{"text": "')
+        counts = export(home, arguments.to, _InJson(sys.stdout)) | {"file": None}
+        print(f'", {json.dumps(counts)[1:]}')
+        return 0
     else:
         counts = export(home, arguments.to, sys.stdout)
         print(f"{counts['facts']} facts{_held_back(counts)}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(counts))
     return 0
+
+
+class _InJson:
+    """A stream into the inside of a JSON string."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, piece: str) -> object:
+        """Writes `piece` escaped."""
+        return self._stream.write(json.dumps(piece)[1:-1])
 
 
 def _held_back(counts: dict[str, Any]) -> str:

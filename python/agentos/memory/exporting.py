@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentos.errors import Failed
 from agentos.memory import targets
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from agentos.home import Home
 
 
-def export(home: Home, to: str, stream: TextIO) -> dict[str, Any]:
+class Sink(Protocol):
+    """What an export is written to."""
+
+    def write(self, piece: str, /) -> object:
+        """Takes the next piece of text."""
+
+
+def export(home: Home, to: str, stream: Sink) -> dict[str, Any]:
     """Writes the export to `stream`; returns its counts: `to`, `facts`, `held_back`, `truncated`.
 
     Held back is what is true now but may not leave without a person's look: secrets, and text that looks

@@ -62,12 +62,15 @@ def run(home: Home, inputs: Sequence[str], watch: Callable[[Progress], None]) ->
         finally:
             done.set()
 
-    started = time.monotonic()
+    started, stopped = time.monotonic(), False
     threading.Thread(target=work, name="memory import", daemon=True).start()
     while not done.is_set():
         try:
             done.wait(INTERVAL)
             total, read, conversations, messages = job.progress()
+            if stopped and not (total or read):
+                # It waits for standard input, maybe for ever. Nothing is stored before that has ended.
+                raise _interrupted(Interrupted("stopped"))
             seconds = time.monotonic() - started
             watch(
                 Progress(
@@ -80,6 +83,7 @@ def run(home: Home, inputs: Sequence[str], watch: Callable[[Progress], None]) ->
             )
         except KeyboardInterrupt:
             job.cancel()
+            stopped = True
     (ended,) = outcome
     if isinstance(ended, Interrupted):
         raise _interrupted(ended) from None

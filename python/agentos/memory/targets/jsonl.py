@@ -26,5 +26,8 @@ def write(facts: Sequence[Fact], home: Home) -> Iterator[str]:
         return
     for record in json.loads(archive.records()):
         raw = archive.raw(record["id"]).decode()
-        head = json.dumps({**record, "kind": record["kind"]}, ensure_ascii=False)
-        yield f'{head[:-1]}, "raw": {" ".join(raw.splitlines())}}}\n'
+        if record["provider"] == "paste":  # the one source that is no JSON
+            raw = json.dumps(raw)
+        # Inside its strings JSON has no bare line end, so this changes only how it is laid out.
+        line = raw.replace("\r", " ").replace("\n", " ")
+        yield f'{json.dumps(record)[:-1]}, "raw": {line}}}\n'
