@@ -197,3 +197,47 @@ def test_no_query_is_an_error(agentos: Command, tmp_path: Path) -> None:
     assert agentos.json("memory", "search", "really", "--since", "2030-01-01") == []
     assert len(agentos.json("memory", "search", "really", "--provider", "chatgpt")) == 1
     assert agentos.json("memory", "search", "really", "--provider", "claude") == []
+
+
+def test_what_is_shown_has_the_same_keys_whatever_it_is(agentos: Command, tmp_path: Path) -> None:
+    facts = {"m": node("m", "a-0", saved(["User likes pears."], 100))}
+    _import(agentos, write_json(tmp_path / "c.json", [chat("a", ["pears", "yes"], extra=facts)]))
+    message = next(hit for hit in agentos.json("memory", "search", "pears") if hit["kind"] == "message")
+    common = {
+        "id", "type", "text", "status", "trust", "sensitivity", "valid_from", "valid_to", "provenance",
+    }  # fmt: skip
+    (fact,) = agentos.json("memory", "list")
+    assert common <= set(fact)
+    for name in (fact["id"], message["id"], message["conversation"]):
+        assert common <= set(agentos.json("memory", "show", name)), name
+        assert agentos("memory", "show", name).returncode == 0
+
+
+def test_an_export_in_json_is_one_document_that_holds_it(agentos: Command, tmp_path: Path) -> None:
+    # Line separators are plain characters in JSON, and a pasted answer is no JSON at all.
+    talk = json.dumps([chat("a", ["one\u2028two\x85three"])], ensure_ascii=False, indent=1)
+    (tmp_path / "c.json").write_text(talk)
+    (tmp_path / "answer.txt").write_text("[2024-05-01] - I like tea\n[unknown] - I row")
+    for name in ("c.json", "answer.txt"):
+        _import(agentos, tmp_path / name)
+    written = agentos.json("memory", "export", "--to", "jsonl")
+    assert (written["to"], written["facts"], written["file"]) == ("jsonl", 2, None)
+    assert written["text"] == agentos("memory", "export", "--to", "jsonl").stdout
+    lines = [json.loads(line) for line in written["text"].split("\n")[:-1]]
+    raw = {line["provider"]: line["raw"] for line in lines if line["kind"] != "fact"}
+    assert raw["chatgpt"] == json.loads(talk)[0]
+    assert raw["paste"] == "[2024-05-01] - I like tea\n[unknown] - I row"
+    wrong = agentos("memory", "export", "--to", "fax", "--json")
+    assert (wrong.returncode, json.loads(wrong.stdout)["error"]["code"]) == (2, "usage")
+
+
+def test_a_folder_keeps_what_names_its_files(agentos: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    attached = message("user", "", 9, metadata={"attachments": [{"id": "file-1", "name": "Deed.pdf"}]})
+    talk = chat("a", ["x"], extra={"n": node("n", "a-0", attached)})
+    write_json(folder / "conversations.json", [talk])
+    write_json(folder / "library_files.json", [{"file_id": "file-1", "file_name": "Deed.pdf"}])
+    (folder / "file-1.dat").write_bytes(b"deed")
+    (folder / "diary.txt").write_text("private")
+    assert _import(agentos, folder)["files"] == 2
+    assert [hit["trust"] for hit in agentos.json("memory", "search", "deed")] == ["attachment"]

@@ -95,3 +95,16 @@ def test_a_second_import_is_refused_and_searching_goes_on(agentos: Command, expo
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["event"] == "summary"
+
+
+def test_ctrl_c_ends_an_import_that_waits_for_standard_input(agentos: Command) -> None:
+    waits, feeds = os.pipe()
+    process = agentos.start("memory", "import", "-", "--json", stdin=waits)
+    os.close(waits)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "progress", "it is under way"
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    os.close(feeds)
+    assert process.returncode == 130, err
+    assert "nothing was stored yet" in err

@@ -176,3 +176,37 @@ fn a_second_import_at_the_same_time_is_refused() {
     let path = home.file("c.json", "[]");
     assert!(matches!(import(&mut archive, &path), Err(Error::Busy(_))));
 }
+
+#[test]
+fn an_undone_import_leaves_no_words_behind() {
+    let home = Home::new("words");
+    let mut archive = home.archive();
+    let stays = chat("stays", 20, "u", &[turn("u", "root", "user", "ordinary words", 10)]);
+    let goes = chat("goes", 20, "u", &[turn("u", "root", "user", "about Xylqvortz and ordinary", 10)]);
+    let files: Vec<PathBuf> = ["a.json", "b.json"]
+        .into_iter()
+        .zip([stays, goes])
+        .map(|(name, text)| home.file(name, &format!("[{text}]")))
+        .collect();
+    let holds_word = |home: &Home| {
+        ["archive.db", "archive.db-wal"].iter().any(|name| {
+            let bytes = fs::read(home.0.join("archive").join(name)).unwrap_or_default().to_ascii_lowercase();
+            bytes.windows(9).any(|window| window == b"xylqvortz")
+        })
+    };
+    for kept in [true, false] {
+        if kept {
+            import(&mut archive, &files[0]).unwrap();
+        }
+        let second = import(&mut archive, &files[1]).unwrap().import.unwrap();
+        assert!(holds_word(&home), "else this test would show nothing");
+        archive.undo(&second).unwrap();
+        assert!(!holds_word(&home), "beside another import: {kept}");
+        assert_eq!(ask(&archive, "ordinary").len(), usize::from(kept));
+        for row in archive.imports().unwrap() {
+            archive.undo(&row.import).unwrap();
+        }
+    }
+    import(&mut archive, &files[1]).unwrap();
+    assert_eq!(ask(&archive, "xylqvortz").len(), 1, "an emptied index takes words again");
+}

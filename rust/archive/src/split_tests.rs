@@ -94,3 +94,118 @@ fn deep_nesting_costs_no_stack() {
     let text = format!("[{}{}]", "[".repeat(1_000_000), "]".repeat(1_000_000));
     assert_eq!(Splitter::new(text.as_bytes(), 1 << 24).next().unwrap().unwrap().bytes.len(), 2_000_000);
 }
+
+/// Two reads and no more: the boundary lies where it is put.
+struct Halves<'a>(Vec<&'a [u8]>);
+
+impl Read for Halves<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.0.first().is_some_and(|half| half.is_empty()) {
+            self.0.remove(0);
+        }
+        let Some(half) = self.0.first_mut() else { return Ok(0) };
+        let count = half.len().min(out.len());
+        out[..count].copy_from_slice(&half[..count]);
+        *half = &half[count..];
+        Ok(count)
+    }
+}
+
+fn parts(reader: impl Read) -> Result<Vec<(u64, Vec<u8>)>, String> {
+    let mut splitter = Splitter::new(reader, 1 << 20);
+    let mut found = Vec::new();
+    while let Some(element) = splitter.next().map_err(|error| error.to_string())? {
+        found.push((element.offset, element.bytes));
+    }
+    Ok(found)
+}
+
+/// Numbers that look random and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+
+    fn space(&mut self) -> &'static str {
+        self.pick(&["", "", " ", "\n", "\t\r\n "])
+    }
+
+    fn value(&mut self, depth: u32) -> String {
+        const PLAIN: [&str; 8] = [
+            "null",
+            "-1.5e3",
+            "true",
+            r#""""#,
+            r#""]}[{,:""#,
+            r#""\"\\""#,
+            r#""é\ud83d\n""#,
+            r#""conversations""#,
+        ];
+        let count = self.below(4);
+        match if depth == 0 { 2 } else { self.below(3) } {
+            0 => {
+                let all: Vec<String> = (0..count).map(|_| self.value(depth - 1)).collect();
+                format!("[{}{}]", self.space(), all.join(&format!("{},", self.space())))
+            }
+            1 => {
+                let key = |chance: &mut Self| chance.pick(&[r#""a""#, r#""conversations""#, r#""\"{""#]);
+                let all: Vec<String> = (0..count)
+                    .map(|_| {
+                        format!("{}{}:{}{}", key(self), self.space(), self.space(), self.value(depth - 1))
+                    })
+                    .collect();
+                format!("{{{}{}}}", all.join(&format!(",{}", self.space())), self.space())
+            }
+            _ => self.pick(&PLAIN).to_owned(),
+        }
+    }
+}
+
+#[test]
+fn any_array_is_split_as_a_parser_would_wherever_its_bytes_are_parted() {
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..300 {
+        let all: Vec<String> =
+            (0..chance.below(5)).map(|_| format!("{}{}", chance.space(), chance.value(3))).collect();
+        let text = format!("{}[{}{}]{}", chance.space(), all.join(","), chance.space(), chance.space());
+        let expected: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(&text).unwrap();
+        let whole = parts(text.as_bytes()).unwrap();
+        let told: Vec<&str> = whole.iter().map(|(_, bytes)| std::str::from_utf8(bytes).unwrap()).collect();
+        assert_eq!(told, expected.iter().map(|raw| raw.get()).collect::<Vec<_>>(), "{text}");
+        for at in 0..=text.len() {
+            let (first, second) = text.as_bytes().split_at(at);
+            assert_eq!(parts(Halves(vec![first, second])).as_ref(), Ok(&whole), "{text} parted at {at}");
+            if at < text.trim_end().len() {
+                assert!(parts(first).is_err(), "{text} cut off at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_bytes_are_an_error_or_elements_and_nothing_worse() {
+    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    for _ in 0..3000 {
+        let mut bytes = format!("[{},{}]", chance.value(3), chance.value(3)).into_bytes();
+        for _ in 0..=chance.below(3) {
+            let at = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
+            bytes[at] = *b"[]{}\",:\\ 0\0\xff\xef".get(usize::try_from(chance.below(13)).unwrap()).unwrap();
+        }
+        let whole = parts(bytes.as_slice());
+        let at = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
+        let (first, second) = bytes.split_at(at);
+        assert_eq!(parts(Halves(vec![first, second])), whole, "{bytes:?} parted at {at}");
+        if let Ok(raw) = serde_json::from_slice::<Vec<serde_json::Value>>(&bytes) {
+            assert_eq!(whole.map(|found| found.len()), Ok(raw.len()), "{bytes:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub(crate) mod write;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -55,10 +56,15 @@ impl Archive {
             return Ok(None);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&path, flags)?;
-        db.busy_timeout(std::time::Duration::from_secs(10))?;
-        db.pragma_update(None, "query_only", true)?;
-        let archive = Self { db, folder: folder.to_owned() };
+        let mut archive = Self { db: Connection::open_with_flags(&path, flags)?, folder: folder.to_owned() };
+        if let Err(error) = archive.version() {
+            // On a read-only file system SQLite cannot make the files that it shares with writers. Without a
+            // log beside the database there is no writer, and it is whole by itself.
+            let log = fs::metadata(folder.join("archive.db-wal")).map_or(0, |log| log.len());
+            archive.db = immutable(&path).filter(|_| log == 0).ok_or(error)?;
+        }
+        archive.db.busy_timeout(std::time::Duration::from_secs(10))?;
+        archive.db.pragma_update(None, "query_only", true)?;
         Ok((archive.version()? > 0).then_some(archive))
     }
 
@@ -145,6 +151,22 @@ impl Archive {
         let number = last.unwrap_or(0) + 1;
         Ok(format!("i-{}", id::letters(&id::digest(&[&archive, &number.to_be_bytes()]), 8)))
     }
+}
+
+/// The database of an archive that cannot be written to; none if it can be, or cannot be opened.
+fn immutable(path: &Path) -> Option<Connection> {
+    let writable = OpenOptions::new().write(true).open(path);
+    if !writable.is_err_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem) {
+        return None;
+    }
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        uri.push_str(&format!("%{byte:02x}"));
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags).ok()
 }
 
 /// The bytes of a revision.

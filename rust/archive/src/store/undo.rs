@@ -96,7 +96,18 @@ fn take_back_rows(db: &Connection, import: i64) -> Result<(), Error> {
             remove_record(db, record)?;
         }
     }
-    remove_unseen_statements(db)
+    remove_unseen_statements(db)?;
+    remove_words(db)
+}
+
+/// A row taken out of an index leaves its words there until its part is merged with others: done at once.
+fn remove_words(db: &Connection) -> Result<(), Error> {
+    for (index, rows) in [("search", "message"), ("statement_search", "statement")] {
+        let left = db.prepare(&format!("SELECT 1 FROM {rows}"))?.exists([])?;
+        let command = if left { "optimize" } else { "delete-all" };
+        db.execute(&format!("INSERT INTO {index}({index}) VALUES (?1)"), [command])?;
+    }
+    Ok(())
 }
 
 /// Returns the record it belonged to.
