@@ -123,44 +123,38 @@ impl super::Format for ChatGpt {
 
     fn record(&self, json: &str) -> Result<Record, String> {
         let chat: Chat<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let nodes = tree_nodes(&chat)?;
+        let mut nodes = tree_nodes(&chat)?;
         let native = chat.conversation_id.owned().or_else(|| chat.id.owned());
         let mut record = Record::new(Kind::Conversation, native.unwrap_or_else(|| id_from_roots(&chat)));
         record.title = chat.title.owned();
         record.created = chat.create_time.0;
         record.updated = chat.update_time.0;
         let distil = !chat.is_do_not_remember.0 && !chat.is_temporary.0;
-        let mut turns = Vec::with_capacity(nodes.len());
         let mut broken = 0;
-        for (node, (_, source)) in nodes.iter().zip(&chat.mapping.0) {
+        // Each message is made as it is parsed, and put in its place later: a tree of parsed messages beside
+        // the made ones would double what a large conversation takes.
+        for (node, (_, source)) in nodes.iter_mut().zip(&chat.mapping.0) {
             let Some(raw) = source.message.filter(|raw| raw.get() != "null") else { continue };
-            match serde_json::from_str::<Turn<'_>>(raw.get()) {
-                Ok(turn) => turns.push((node.key, raw.get(), turn)),
-                Err(_) => broken += 1,
-            }
-        }
-        if broken > 0 {
-            record.dropped.push(("malformed_message", broken));
-        }
-        let held: HashMap<i64, Option<i64>> =
-            turns.iter().map(|(key, _, turn)| (*key, turn.create_time.0)).collect();
-        let nodes: Vec<record::Node> = nodes
-            .into_iter()
-            .map(|node| record::Node {
-                time: held.get(&node.key).copied().flatten(),
-                holds_message: held.contains_key(&node.key),
-                ..node
-            })
-            .collect();
-        let tree = Tree::new(&nodes, chat.current_node.get().map(record::message_key));
-        record.branches = tree.leaves.saturating_sub(1);
-        for (key, raw, turn) in turns {
-            let message = message(json, key, raw, &turn, &tree);
+            let Ok(turn) = serde_json::from_str::<Turn<'_>>(raw.get()) else {
+                broken += 1;
+                continue;
+            };
+            (node.time, node.holds_message) = (turn.create_time.0, true);
+            let message = message(json, node.key, raw.get(), &turn);
             if distil {
                 let time = turn.create_time.0.or(record.created).or(record.updated);
                 content::statements(&turn, &message, time, &mut record.statements);
             }
             record.messages.push(message);
+        }
+        if broken > 0 {
+            record.dropped.push(("malformed_message", broken));
+        }
+        let tree = Tree::new(&nodes, chat.current_node.get().map(record::message_key));
+        record.branches = tree.leaves.saturating_sub(1);
+        for message in &mut record.messages {
+            message.parent = tree.parent_message(message.key);
+            message.active = tree.active.contains(&message.key);
         }
         Ok(record)
     }
@@ -170,16 +164,17 @@ impl super::Format for ChatGpt {
     }
 }
 
-fn message(json: &str, key: i64, raw: &str, turn: &Turn<'_>, tree: &Tree) -> Message {
+/// A message without its place in the tree.
+fn message(json: &str, key: i64, raw: &str, turn: &Turn<'_>) -> Message {
     let (start, end) = json::span(json, raw);
     Message {
         key,
-        parent: tree.parent_message(key),
+        parent: None,
         role: role(turn),
         time: turn.create_time.0,
         start,
         end,
-        active: tree.active.contains(&key),
+        active: false,
         hidden: turn.is_hidden(),
         pieces: content::pieces(turn),
     }

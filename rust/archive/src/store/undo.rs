@@ -89,8 +89,7 @@ fn take_back_rows(db: &Connection, import: i64) -> Result<(), Error> {
             .query_row("SELECT id FROM revision WHERE record = ?1 LIMIT 1", [record], |row| row.get(0))
             .optional()?;
         if left.is_some() {
-            let key = db.query_row("SELECT key FROM record WHERE id = ?1", [record], |row| row.get(0))?;
-            let rows = write::derive(db, record, key)?;
+            let rows = write::derive(db, record)?;
             write::reconcile(db, record, rows, &mut Counts::default())?;
         } else {
             remove_record(db, record)?;

@@ -108,14 +108,26 @@ pub(crate) fn add(
     put_chunks(db, revision, incoming)?;
     put_statements(db, incoming, revision, seen, counts)?;
     if known.is_some() {
-        let rows = derive(db, record_id, key)?;
+        let rows = derive(db, record_id)?;
         reconcile(db, record_id, rows, counts)?;
         return Ok((revision, Stored::Updated));
     }
     show(db, record_id, revision, record)?;
     let mut insert = Insert::new(db, record_id)?;
-    for row in rows(record, revision, 0, key) {
-        insert.row(&row)?;
+    let titled = titled(record);
+    let mut rows = Vec::new();
+    for message in &record.messages {
+        // One message at a time: its words are copied, and a conversation may be large.
+        piece_rows(
+            message,
+            revision,
+            0,
+            titled.filter(|key| *key == message.key).and(record.title.as_deref()),
+            &mut rows,
+        );
+        for row in rows.drain(..) {
+            insert.row(&row)?;
+        }
     }
     if record.kind == Kind::Conversation {
         counts.new += record.messages.len() as u64;
@@ -203,14 +215,19 @@ pub(crate) struct Row {
     text: Option<String>,
 }
 
-/// The rows of one revision. The title is indexed with the first message of the active branch.
-fn rows(record: &Record, revision: i64, extra_flags: i64, _record_key: [u8; 32]) -> Vec<Row> {
-    let first = record
+/// The message with which the title is indexed: the first one of the active branch.
+fn titled(record: &Record) -> Option<i64> {
+    record
         .messages
         .iter()
         .filter(|message| message.active && message.pieces.iter().any(|piece| !piece.silent))
         .min_by_key(|message| (message.time.unwrap_or(i64::MAX), message.key))
-        .map(|message| message.key);
+        .map(|message| message.key)
+}
+
+/// The rows of one revision.
+fn rows(record: &Record, revision: i64, extra_flags: i64) -> Vec<Row> {
+    let first = titled(record);
     let mut rows = Vec::with_capacity(record.messages.len());
     for message in &record.messages {
         let title = record.title.as_deref().filter(|_| first == Some(message.key));
@@ -297,7 +314,7 @@ fn show(db: &Connection, record: i64, revision: i64, head: &Record) -> Result<()
 
 /// The rows that follow from all revisions of a record: each message as the newest revision that has it says.
 /// Newest is by the provider's own times, then by length, then by import: not by the order of files.
-pub(crate) fn derive(db: &Connection, record: i64, key: [u8; 32]) -> Result<Vec<Row>, Error> {
+pub(crate) fn derive(db: &Connection, record: i64) -> Result<Vec<Row>, Error> {
     let mut query = db.prepare_cached(
         "SELECT id, format FROM revision WHERE record = ?1
          ORDER BY updated IS NULL, updated DESC, newest IS NULL, newest DESC, messages DESC, id DESC",
@@ -320,7 +337,7 @@ pub(crate) fn derive(db: &Connection, record: i64, key: [u8; 32]) -> Result<Vec<
             show(db, record, *revision, &parsed)?;
         }
         let known: std::collections::HashSet<i64> = found.keys().map(|(message, _)| *message).collect();
-        for mut row in rows(&parsed, *revision, if place == 0 { 0 } else { ABSENT }, key) {
+        for mut row in rows(&parsed, *revision, if place == 0 { 0 } else { ABSENT }) {
             if !known.contains(&row.key) {
                 if place > 0 {
                     row.flags &= !ACTIVE;
