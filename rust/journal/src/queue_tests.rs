@@ -62,7 +62,7 @@ fn a_caller_that_waits_for_room_hears_of_the_writers_end() {
     shared.append_stream("s", &vec![0; ROOM]).unwrap();
     let caller = thread::spawn({
         let shared = Arc::clone(&shared);
-        move || shared.append(vec![b"one more".to_vec()])
+        move || shared.append(vec![b"one more".to_vec()], true)
     });
     shared.fail(JournalError::Closed);
     assert_eq!(caller.join().unwrap(), Err(JournalError::Closed));
