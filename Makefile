@@ -81,7 +81,7 @@ wheel: $(VENV)/.requirements ## an abi3 wheel in dist/ that installs without Rus
 	@$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
-WINDOWS_ONLY := $(addprefix --no-emit-package ,cffi colorama pycparser)
+WINDOWS_ONLY := --no-emit-package colorama
 requirements: ## pin requirements/*.in anew
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv

@@ -38,8 +38,32 @@ class Written:
 
     def tamper(self, sql: str) -> None:
         """Changes the file behind the journal's back, in a process of its own."""
-        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])"
-        subprocess.run([sys.executable, "-c", script, self.home.database, sql], check=True)
+        tamper(self.home, sql)
+
+
+_TAMPER = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])"
+# What an attacker with a pen and paper would do: the chain anew from its first entry on, and its end.
+_REWRITE = f"""{_TAMPER}
+import hashlib
+rows = c.execute("SELECT version, body FROM entry ORDER BY seq").fetchall()
+c.execute("DELETE FROM entry")
+last, seq = bytes(32), 0
+for seq, (version, body) in enumerate(rows, 1):
+    last = hashlib.sha256(last + seq.to_bytes(8, "big") + version.to_bytes(2, "big") + body).digest()
+    c.execute("INSERT INTO entry (seq, version, body, hash) VALUES (?, ?, ?, ?)", (seq, version, body, last))
+c.execute("UPDATE head SET seq = ?, hash = ?", (seq, last))
+c.commit()
+"""
+
+
+def tamper(home: Home, sql: str) -> None:
+    """Changes the file behind the journal's back, in a process of its own."""
+    subprocess.run([sys.executable, "-c", _TAMPER, home.database, sql], check=True)
+
+
+def rewrite(home: Home, sql: str) -> None:
+    """Like `tamper`, and makes numbers, chain and end anew, so that they hold among themselves."""
+    subprocess.run([sys.executable, "-c", _REWRITE, home.database, sql], check=True)
 
 
 def write(folder: Path) -> Written:

@@ -40,6 +40,11 @@ class Home:
         return self.root / "kernel.db"
 
     @property
+    def audit_key(self) -> Path:
+        """The key that signs anchors."""
+        return self.root / "audit.key"
+
+    @property
     def archive(self) -> Path:
         """The memory archive's folder."""
         return self.root / "archive"

@@ -644,10 +644,34 @@ def audit_entries(database: FilePath, after: int = 0, limit: int = 1000) -> list
     return [msgspec.json.decode(raw) for raw in _kernel.audit_entries(str(database), after, limit)]
 
 
-def audit_verify(database: FilePath) -> dict[str, Any]:
-    """Checks the hash chain: `{"ok", "entries", "head", "first_bad"}`."""
-    result: dict[str, Any] = msgspec.json.decode(_kernel.audit_verify(str(database)))
+def audit_stored(database: FilePath, after: int = 0, limit: int = 1000) -> list[tuple[int, int, str, bytes]]:
+    """Up to `limit` entries after `after` as they are stored: number, version, hash (hex), bytes."""
+    return _kernel.audit_stored(str(database), after, limit)
+
+
+def audit_verify(database: FilePath, kinds: Sequence[str] = ()) -> dict[str, Any]:
+    """Checks the hash chain: `{"ok", "entries", "head", "first_bad", "records"}`.
+
+    `records` are those of `kinds` that the entries which hold have written: `{"seq", "kind", "id", "body"}`.
+    """
+    result: dict[str, Any] = msgspec.json.decode(_kernel.audit_verify(str(database), list(kinds)))
     return result
+
+
+def audit_tree(database: FilePath, size: int, seqs: Sequence[int] = ()) -> dict[str, Any]:
+    """The hash tree over the first `size` entries: its `root`, and the `paths` of entries `seqs` to it."""
+    result: dict[str, Any] = msgspec.json.decode(_kernel.audit_tree(str(database), size, list(seqs)))
+    return result
+
+
+def entry_hash(previous: str, seq: int, version: int, body: bytes) -> str | None:
+    """The hash (hex) of entry `seq` after one with hash `previous`; None where that is no hash."""
+    return _kernel.entry_hash(previous, seq, version, body)
+
+
+def tree_root(hash: str, seq: int, size: int, path: Sequence[str]) -> str | None:
+    """The root to which `path` leads from entry `seq`, in a tree of `size`; None where it leads nowhere."""
+    return _kernel.tree_root(hash, seq, size, list(path))
 
 
 __all__ = [
@@ -658,8 +682,12 @@ __all__ = [
     "Scope",
     "Ticket",
     "audit_entries",
+    "audit_stored",
+    "audit_tree",
     "audit_verify",
+    "entry_hash",
     "open_kernel",
     "public_name",
     "refused",
+    "tree_root",
 ]

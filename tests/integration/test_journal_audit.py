@@ -64,8 +64,8 @@ def test_show_since_an_entry_or_a_time(agentos: Command) -> None:
         (["show", "--since", "yesterday"], "neither an entry's number nor a time"),
         (["show", "--pid", "p-zzzzz"], "knows no process"),
         (["show", "--pid", "p-"], "several processes"),
-        (["export"], "invalid choice"),
-        ([], "show | verify"),
+        (["import"], "invalid choice"),
+        ([], "ACTION"),
     ],
 )
 def test_wrong_arguments_are_bad_input(agentos: Command, arguments: list[str], said: str) -> None:

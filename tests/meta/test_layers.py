@@ -10,7 +10,7 @@ ORDER = [
     {"errors", "messages", "settings", "home", "money", "policy", "printable"},
     {"kernel"},
     {"drivers"},
-    {"models", "tools", "memory"},
+    {"models", "tools", "memory", "audit"},
     {"runtime"},
     {"batch"},
     {"daemon"},
@@ -71,7 +71,7 @@ def test_a_client_command_loads_no_trio() -> None:
 def test_default_dependencies_are_all_that_is_imported() -> None:
     import sys
 
-    allowed = {"agentos", "trio", "msgspec", "yaml"} | set(sys.stdlib_module_names)
+    allowed = {"agentos", "trio", "msgspec", "yaml", "cryptography"} | set(sys.stdlib_module_names)
     wrong = [
         str(found)
         for found in project.package_imports()

@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "memory": ("memory", "import, search and export chatbot memories"),
     "models": ("models", "models, their prices, and what was spent on them"),
     "policy": ("policy", "the rules of the gate: check, test, explain"),
-    "audit": ("audit", "the journal: show and verify it"),
+    "audit": ("audit", "the journal: show, verify, export it, and sign for what it says"),
     "config": ("config", "settings and where they come from"),
     "home": ("home", "where state is kept, and how to remove it"),
     "completion": ("completion", "shell completion"),

@@ -1,240 +1,239 @@
-"""`agentos audit show | verify`: what the journal holds, and whether it is what was written.
+"""`agentos audit …`: what the journal holds, whether it is what was written, and proofs to keep elsewhere.
 
-Both read the file itself, beside a daemon or without one: nobody vouches for his own log.
+All but the signing read the file itself, beside a daemon or without one: nobody vouches for his own log.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentos.errors import UsageError
 from agentos.home import Home
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
 
-_PAGE = 1000
-_WIDTH = 160
-# Shown in a column of their own, or of no use to a person: `--json` has everything.
-_NOT_SHOWN = frozenset(
-    {"at_us", "type", "pid", "to", "root", "child", "ticket", "request", "parent", "by", "recovery", "client"}
-)
+    from agentos.audit.anchor import Anchor
+
+_EXAMPLES = """\
+examples:
+  agentos audit anchor -o /mnt/elsewhere/anchor.json
+  agentos audit verify --anchor /mnt/elsewhere/anchor.json
+  agentos audit receipt t-4k7 -o receipt.json && agentos audit verify --receipt receipt.json
+  agentos audit export -o journal.jsonl && agentos audit verify journal.jsonl
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="show | verify")
-    show = actions.add_parser("show", help="the entries, oldest first")
+    parser.epilog = _EXAMPLES
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def add(name: str, line: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=line, description=line.capitalize() + ".", allow_abbrev=False)
+        verb.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        return verb
+
+    show = add("show", "the entries, oldest first")
     show.add_argument(
         "--since", metavar="SEQ|TIME", help="from this entry on, or from this ISO 8601 time (UTC) on"
     )
     show.add_argument("--pid", metavar="P", help="only what concerns this process")
-    verify = actions.add_parser("verify", help="check every entry and the end of the chain")
-    for action in (show, verify):
-        action.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    verify = add("verify", "check every entry, the end, and that anchors still hold")
+    verify.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="an export, instead of the journal"
+    )
+    verify.add_argument("--anchor", action="append", type=Path, default=[], metavar="FILE", help="repeatable")
+    verify.add_argument("--receipt", type=Path, metavar="FILE", help="a receipt, instead of the journal")
+    verify.add_argument(
+        "--key", action="append", type=_key, default=[], metavar="HEX", help="trust this public key alone"
+    )
+    anchor = add("anchor", "sign the newest entry, to be kept out of reach of whoever writes the home")
+    receipt = add("receipt", "what became of one ticket, with its proof")
+    receipt.add_argument("ticket", metavar="TICKET", help="a ticket as `audit show` names it, or its start")
+    export = add("export", "the entries as JSON Lines that can be checked without the home")
+    export.add_argument("--from", dest="first", type=_number, metavar="N", help="the first (default 1)")
+    export.add_argument("--to", dest="last", type=_number, metavar="N", help="the last (default the newest)")
+    for verb in (anchor, receipt, export):
+        verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="a file instead of stdout")
+
+
+def _key(text: str) -> str:
+    import argparse
+
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise argparse.ArgumentTypeError("64 hexadecimal digits, as an anchor's `public_key`")
+    return text
+
+
+def _number(text: str) -> int:
+    import argparse
+
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 63):
+        raise argparse.ArgumentTypeError("an entry's number, from 1")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the verb; 1 when the journal does not hold."""
+    """Runs the verb; 1 when something does not hold."""
     home = Home.find()
-    home.check()
-    if arguments.action == "verify":
-        return _verify(home, as_json=arguments.json)
-    return _show(home, arguments)
+    match arguments.action:
+        case "show":
+            from agentos.cli import audit_show
+
+            home.check()
+            return audit_show.run(home, arguments)
+        case "verify" if arguments.receipt is not None:
+            return _verify_receipt(arguments)
+        case "verify":
+            return _verify(home, arguments)
+        case "anchor":
+            return _anchor(home, arguments)
+        case "receipt":
+            return _receipt(home, arguments)
+        case _:
+            return _export(home, arguments)
 
 
-def _verify(home: Home, *, as_json: bool) -> int:
-    from agentos.kernel import audit_verify
+def _verify(home: Home, arguments: argparse.Namespace) -> int:
+    from agentos.audit import chain, export
 
-    report = audit_verify(home.database)
-    bad = report["first_bad"]
-    if as_json:
-        print(json.dumps(report))
-    elif bad is None:
-        print(f"ok: {report['entries']} entries, head {report['head']}")
+    # First, so that a forged one is refused whatever the journal is like.
+    kept = chain.read_kept(arguments.anchor)
+    if arguments.file is None:
+        home.check()
+        walked = chain.of_home(home)
+    else:
+        walked = export.read(arguments.file)
+    verdict = walked.verdict(kept, frozenset(arguments.key))
+    if arguments.json:
+        print(json.dumps(verdict))
+    else:
+        _print_verdict(verdict, walked)
+    return 0 if verdict["ok"] else 1
+
+
+def _print_verdict(verdict: dict[str, Any], walked: Any) -> None:
+    bad = verdict["first_bad"]
+    entries = walked.last - walked.after
+    if bad is None:
+        print(f"ok: {entries} entries, head {walked.head}")
     else:
         print(f"damaged from entry {bad['seq']} on: {bad['reason']}")
-        print(f"the {report['entries']} entries before it hold, up to {report['head']}")
-    return 0 if report["ok"] else 1
+        if bad["seq"] > walked.last:
+            print(f"the {entries} entries before it hold, up to {walked.head}")
+    for anchor in verdict.get("anchors", []) if bad is None else []:
+        print(
+            f"anchor {anchor['file']}: entry {anchor['seq']} of {anchor['time']}, key {anchor['public_key']}"
+        )
 
 
-def _show(home: Home, arguments: argparse.Namespace) -> int:
-    is_recent = _since(arguments.since)
-    wanted = None if arguments.pid is None else _resolve(home, arguments.pid)
-    rows = (
-        row for row in _rows(home) if is_recent(row) and (wanted is None or wanted in (row["pid"], row["to"]))
-    )
+def _verify_receipt(arguments: argparse.Namespace) -> int:
+    from agentos.audit import receipt
+
+    if arguments.file is not None or arguments.anchor:
+        hint = "a receipt carries its anchor; --key says which key may have signed it"
+        raise UsageError("a receipt is checked alone, without an export or an anchor", hint=hint)
+    document, bad = receipt.check(arguments.receipt)
+    anchor = document.anchor
+    if arguments.key and anchor.public_key not in arguments.key:
+        raise UsageError(
+            f"this receipt was signed by a key that --key does not name: {anchor.public_key}",
+            where=str(arguments.receipt),
+        )
+    ticket = document.summary.get("ticket")
     if arguments.json:
-        _print_array(rows)
-        return 0
-    for row in rows:
-        print(_line(row))
+        shown = {"ok": bad is None, "entries": len(document.entries), "head": anchor.hash, "first_bad": bad}
+        print(json.dumps(shown | {"ticket": ticket, "public_key": anchor.public_key}))
+    elif bad is None:
+        print(f"ok: {ticket}, {len(document.entries)} entries under entry {anchor.seq}, {anchor.hash}")
+        print(f"signed {anchor.time} by key {anchor.public_key}")
+    else:
+        print(f"the receipt does not hold at entry {bad['seq']}: {bad['reason']}")
+    return 0 if bad is None else 1
+
+
+def _anchor(home: Home, arguments: argparse.Namespace) -> int:
+    anchor = _sign(home)
+    if _written(arguments.output, anchor.to_json()):
+        if arguments.json:
+            print(anchor.to_json().decode(), end="")
+        else:
+            print(
+                f"entry {anchor.seq} is signed by key {anchor.public_key}; keep {arguments.output} elsewhere"
+            )
     return 0
 
 
-def _since(text: str | None) -> Callable[[dict[str, Any]], bool]:
-    """Whether a row is to be shown. Raises UsageError for what is neither a number nor a time."""
-    if text is None:
-        return lambda row: True
-    if text.isascii() and text.isdigit():
-        first = int(text)
-        return lambda row: bool(row["seq"] >= first)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        from agentos.errors import UsageError
+def _sign(home: Home) -> Anchor:
+    """Has the home's daemon sign the head."""
+    import uuid
 
-        hint = "say an entry's number, or a time such as 2026-01-31T12:00:00Z"
-        raise UsageError(f"`{text}` is neither an entry's number nor a time", hint=hint) from None
-    start = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000
-    return lambda row: bool(row["entry"]["at_us"] >= start)
+    import msgspec
 
+    from agentos.audit.anchor import Anchor
+    from agentos.daemon.client import connect
 
-def _resolve(home: Home, prefix: str) -> str:
-    """The one process whose name begins with `prefix`. Raises UsageError for none or several."""
-    full = prefix if prefix.startswith("p-") else f"p-{prefix}"
-    found = sorted({row["pid"] for row in _rows(home) if row["pid"] and row["pid"].startswith(full)})
-    if len(found) == 1:
-        return str(found[0])
-    from agentos.errors import UsageError
-
-    if found:
-        raise UsageError(f"`{prefix}` begins the names of several processes", hint=", ".join(found[:8]))
-    raise UsageError(f"the journal knows no process `{prefix}`", hint="`agentos ps --all` lists them")
+    home.check()
+    if not home.database.exists():
+        raise UsageError(
+            f"there is no journal at {home.database}", hint="it is made by the first command that acts"
+        )
+    with connect(home) as daemon:
+        return msgspec.convert(daemon.call("audit.anchor", {"key": uuid.uuid4().hex}), Anchor)
 
 
-def _rows(home: Home) -> Iterator[dict[str, Any]]:
-    """Every entry, with its time as text and the process that it concerns by its public name.
+def _receipt(home: Home, arguments: argparse.Namespace) -> int:
+    import msgspec
 
-    `to` is a second process, the one that was given or started something; None with most.
-    """
-    from agentos.kernel import public_name
+    from agentos.audit import chain, receipt
+    from agentos.audit.anchor import decode
 
-    identity = _identity(home)
-    owners = _Owners()
-
-    def name(kind: str, number: int | None) -> str | None:
-        return None if number is None else public_name(identity, kind, number)
-
-    for stored in _entries(home):
-        entry = stored["entry"]
-        pid, to = owners.note(entry)
-        yield {
-            "seq": stored["seq"],
-            "time": _time(entry["at_us"]),
-            "type": entry["type"],
-            "pid": name("p", pid),
-            "to": name("p", to),
-            "ticket": name("t", entry.get("ticket")),
-            "hash": stored["hash"],
-            "entry": entry,
-        }
+    home.check()
+    walked = chain.of_home(home)
+    number, rows = receipt.rows_of(home, walked.home or "", arguments.ticket)
+    seq, text = walked.recorded[-1] if walked.recorded else (0, "")
+    anchor = decode(text, f"entry {seq}") if seq > 0 else None
+    if anchor is None or anchor.seq < rows[-1][0]:
+        anchor = _sign(home)
+        # The daemon may have been started for it, and have settled what the last one left open.
+        number, rows = receipt.rows_of(home, walked.home or "", arguments.ticket)
+    document = receipt.make(home, number, [row for row in rows if row[0] <= anchor.seq], anchor)
+    data = msgspec.json.encode(document) + b"\n"
+    if _written(arguments.output, data):
+        if arguments.json:
+            print(data.decode(), end="")
+        else:
+            ticket, said = document.summary["ticket"], document.summary["outcome"] or "still open"
+            print(f"{ticket}: {said}; {len(document.entries)} entries under entry {anchor.seq}")
+    return 0
 
 
-def _identity(home: Home) -> str:
-    """The home's random id, from which names are made. It is among the first entries."""
-    for stored in _entries(home):
-        entry = stored["entry"]
-        if (entry["type"], entry.get("kind"), entry.get("id")) == ("put", "home", "id"):
-            return str(json.loads(entry["body"])["id"])
-    return ""
+def _export(home: Home, arguments: argparse.Namespace) -> int:
+    from agentos.audit import export, output
+
+    home.check()
+    if arguments.output is None:
+        export.write(home, sys.stdout.buffer, arguments.first, arguments.last)
+        return 0
+    with output.whole(arguments.output) as file:
+        header = export.write(home, file, arguments.first, arguments.last)
+    counts = {"file": str(arguments.output), "from": header.first, "to": header.last, "head": header.head}
+    said = f"entries {header.first} to {header.last} written to {arguments.output}, head {header.head}"
+    print(json.dumps(counts) if arguments.json else said)
+    return 0
 
 
-def _entries(home: Home) -> Iterator[dict[str, Any]]:
-    from agentos.kernel import audit_entries
+def _written(path: Path | None, data: bytes) -> bool:
+    """Writes to the file, or where none is named to stdout; whether to a file."""
+    from agentos.audit import output
 
-    last = 0
-    while page := audit_entries(home.database, after=last, limit=_PAGE):
-        yield from page
-        last = page[-1]["seq"]
-
-
-class _Owners:
-    """Whose tickets, requests and capabilities are which: most entries name only those."""
-
-    def __init__(self) -> None:
-        self._tickets: dict[int, int] = {}
-        self._requests: dict[int, int] = {}
-        self._capabilities: dict[int, int] = {}
-
-    def note(self, entry: dict[str, Any]) -> tuple[int | None, int | None]:
-        """The process that `entry` concerns, and the one it gives something to."""
-        kind = entry["type"]
-        if kind == "epoch":
-            return self._born(entry.get("root")), None
-        if kind == "derived":
-            self._capabilities[entry["capability"]] = entry["to"]
-            return self._capabilities.get(entry["from"]), entry["to"]
-        if kind == "revoked":
-            return self._capabilities.pop(entry["capability"], None), None
-        return self._of_request(kind, entry), self._born(entry.get("child"))
-
-    def _born(self, process: dict[str, Any] | None) -> int | None:
-        if process is None:
-            return None
-        pid = int(process["pid"])
-        for derivation in process["capabilities"]:
-            self._capabilities[derivation["capability"]] = pid
-        return pid
-
-    def _of_request(self, kind: str, entry: dict[str, Any]) -> int | None:
-        pid: int | None = entry.get("pid")
-        ticket, request = entry.get("ticket"), entry.get("request")
-        if kind == "queued" and pid is not None:
-            self._requests[entry["request"]] = pid
-        elif kind == "go" and pid is not None:
-            self._tickets[entry["ticket"]] = pid
-        if request is not None and kind != "queued":
-            # Granted, refused or withdrawn: it waits no longer.
-            waited = self._requests.pop(request, None)
-            pid = waited if pid is None else pid
-        if pid is None and ticket is not None:
-            pid = self._tickets.pop(ticket, None) if kind == "completed" else self._tickets.get(ticket)
-        return pid
-
-
-def _time(at_us: int) -> str:
-    """UTC microseconds as ISO 8601."""
-    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{at_us % 1_000_000:06}Z"
-
-
-def _print_array(rows: Iterator[dict[str, Any]]) -> None:
-    """One document, written as it comes: a journal may be larger than memory."""
-    opening = "["
-    for row in rows:
-        print(opening + json.dumps(row), end="")
-        opening = ",\n "
-    print("[]" if opening == "[" else "]")
-
-
-def _line(row: dict[str, Any]) -> str:
-    """One line for a person: who, what, and what there is to say about it."""
-    said = [f"→ {row['to']}"] if row["to"] else []
-    said += [row["ticket"]] if row["ticket"] else []
-    # A record's body is long: it comes after what names it.
-    for key, value in sorted(row["entry"].items(), key=lambda fact: fact[0] == "body"):
-        if key not in _NOT_SHOWN and value not in (None, [], {}, ""):
-            text = _short(value)
-            said += [f"{key}={text}"] if text else []
-    columns = f"{row['seq']:>7}  {row['time']}  {row['pid'] or '-':<14}  {row['type']:<10}"
-    line = f"{columns}  {' '.join(said)}".rstrip()
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
-
-
-def _short(value: Any) -> str:
-    """A value on one line: an action by its type and what it acts on, a cost by what of it is not zero."""
-    if isinstance(value, dict):
-        if isinstance(value.get("type"), str):
-            about = [part for key, part in value.items() if key != "type" and isinstance(part, str)]
-            child = value.get("child")
-            about += [child["name"]] if isinstance(child, dict) else []
-            return _printable(" ".join([value["type"], *about]))
-        return ",".join(f"{key}:{part}" for key, part in value.items() if part)
-    return _printable(value) if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text)
+    if path is None:
+        sys.stdout.buffer.write(data)
+        return False
+    with output.whole(path) as file:
+        file.write(data)
+    return True

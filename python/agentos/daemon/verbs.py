@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agentos.runtime.system import Acting, Reading
 
 _PROVIDERS = {
+    "audit": "agentos.audit.verbs",
     "batch": "agentos.batch.verbs",
     "exec": "agentos.runtime.exec_verbs",
     "memory": "agentos.memory.verbs",

@@ -15,7 +15,7 @@ mod _kernel {
     #[pymodule_export]
     use crate::archive::{Archive, ImportJob};
     #[pymodule_export]
-    use crate::audit::{audit_entries, audit_verify};
+    use crate::audit::{audit_entries, audit_stored, audit_tree, audit_verify, entry_hash, tree_root};
     #[pymodule_export]
     use crate::kernel::Kernel;
     #[pymodule_export]

@@ -28,7 +28,7 @@ impl Hash {
         hasher.update(seq.to_be_bytes());
         hasher.update(version.to_be_bytes());
         hasher.update(bytes);
-        Hash(hasher.finalize().into())
+        Hash::from(hasher)
     }
 
     /// Reads a stored hash; `None` when it is not 32 bytes long.
@@ -37,7 +37,8 @@ impl Hash {
     }
 
     /// Reads 64 lower-case hexadecimal digits; `None` for anything else.
-    pub(crate) fn from_hex(text: &str) -> Option<Hash> {
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Hash> {
         fn digit(byte: u8) -> Option<u8> {
             match byte {
                 b'0'..=b'9' => Some(byte - b'0'),
@@ -51,8 +52,16 @@ impl Hash {
         if rest.is_empty() { Hash::from_slice(&bytes?) } else { None }
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+    /// The hash itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl From<Sha256> for Hash {
+    fn from(hasher: Sha256) -> Hash {
+        Hash(hasher.finalize().into())
     }
 }
 

@@ -16,6 +16,7 @@ mod reader;
 mod recovery;
 mod reserve;
 mod schema;
+mod tree;
 mod verify;
 mod writer;
 
@@ -24,7 +25,8 @@ pub use error::JournalError;
 pub use journal::{Journal, Options};
 pub use reader::{Reader, StoredEntry};
 pub use recovery::Recovery;
-pub use verify::{FirstBad, Report, verify};
+pub use tree::{Proof, prove, root_of};
+pub use verify::{FirstBad, Report, verify, verify_each};
 
 /// The longest entry, in bytes: longer data belongs into a blob.
 pub const MAX_ENTRY: usize = 4096;

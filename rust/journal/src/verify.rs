@@ -5,7 +5,7 @@ use std::{convert::Infallible, path::Path};
 use crate::{
     chain::Hash,
     error::JournalError,
-    reader::Reader,
+    reader::{Reader, StoredEntry},
     recovery::{Stop, walk},
 };
 
@@ -33,10 +33,19 @@ pub struct FirstBad {
 /// When there is nothing to check: `Missing`, `Newer`, `Corrupt` (not a journal, or its very frame is
 /// damaged), `PathTooLong` or `Io`. A chain that does not hold is a report.
 pub fn verify(path: &Path) -> Result<Report, JournalError> {
+    verify_each(path, |_| {})
+}
+
+/// Like `verify`, and shows `visit` each entry that holds, in order.
+///
+/// # Errors
+/// As for `verify`.
+pub fn verify_each(path: &Path, mut visit: impl FnMut(&StoredEntry)) -> Result<Report, JournalError> {
     let reader = Reader::open_unchecked(path)?;
     let (mut entries, mut head) = (0, Hash::GENESIS);
     let walked = walk(&reader, |entry| {
         (entries, head) = (entry.seq, entry.hash);
+        visit(entry);
         Ok::<(), Infallible>(())
     });
     match walked {
