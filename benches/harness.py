@@ -23,7 +23,8 @@ STEADY = 1.15
 class Line:
     """One line of the scoreboard. `floor` is the least the machine needs, `peer` the nearest alternative.
 
-    `ratio` is value to floor and `peer_ratio` value to peer, each the median over rounds.
+    `ratio` is value to floor and `peer_ratio` value to peer, each the median over rounds. `verdict` says
+    whether the figure that must be reached is: the whole interval has to.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Line:
     peer_ratio: float | None = None
     noisy: bool = False
     note: str = ""
+    verdict: str = "-"
 
     def __str__(self) -> str:
         peer_ratio = f"{self.peer_ratio:.2f}" if self.peer_ratio else "-"
@@ -45,13 +47,13 @@ class Line:
         end = f"  {self.peer_name}{'  NOISY' if self.noisy else ''}{'  ' + self.note if self.note else ''}"
         return (
             f"{self.name:<34} {shown(self.value):>10} {self.unit:<8} {shown(self.floor):>10}"
-            f" {self.ratio:>8.2f} [{low:.2f}, {high:.2f}] {peer}{end}"
+            f" {self.ratio:>8.2f} [{low:.2f}, {high:.2f}] {peer}  {self.verdict:<7}{end}"
         )
 
 
 HEADER = (
     f"{'name':<34} {'value':>10} {'unit':<8} {'floor':>10} {'ratio':>8} {'95 %':<12}"
-    f" {'peer':>10} {'ratio':>8}"
+    f" {'peer':>10} {'ratio':>8}  verdict"
 )
 
 
@@ -77,6 +79,17 @@ def interval(ratios: Sequence[float]) -> tuple[float, float]:
     chance = random.Random(0)
     medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(1000))
     return medians[25], medians[974]
+
+
+def verdict(
+    ratios: tuple[float, float], *, at_least: float | None = None, at_most: float | None = None
+) -> str:
+    """Whether an interval of ratios reaches what it must: `met`, `missed`, or `-` where nothing is asked."""
+    if at_least is None and at_most is None:
+        return "-"
+    low, high = ratios
+    met = (at_least is None or low >= at_least) and (at_most is None or high <= at_most)
+    return "met" if met else "missed"
 
 
 @dataclass(frozen=True)
@@ -115,9 +128,19 @@ def _round(sides: Sequence[Callable[[], float]]) -> list[float]:
 
 
 def line(
-    name: str, unit: str, sides: Sequence[Callable[[], float]], rounds: int, peer: str = "-", note: str = ""
+    name: str,
+    unit: str,
+    sides: Sequence[Callable[[], float]],
+    rounds: int,
+    peer: str = "-",
+    note: str = "",
+    at_least: float | None = None,
+    at_most: float | None = None,
 ) -> Line:
-    """Compares, and makes the scoreboard's line; `sides` is subject, floor and, where there is one, peer."""
+    """Compares, and makes the scoreboard's line; `sides` is subject, floor and, where there is one, peer.
+
+    `at_least` and `at_most` bound the ratio of subject to floor that must be reached.
+    """
     found = compare(sides, rounds)
     with_peer = len(sides) > 2
     return Line(
@@ -132,6 +155,7 @@ def line(
         peer_ratio=found.ratios[2] if with_peer else None,
         noisy=found.noisy,
         note=note,
+        verdict=verdict(found.interval, at_least=at_least, at_most=at_most),
     )
 
 

@@ -341,6 +341,9 @@ def test_a_damaged_key_is_an_error_and_stays(agentos: Command, kept: Kept) -> No
     assert (done.returncode, done.stdout) == (2, "")
     assert "audit.key" in done.stderr and "move it away" in done.stderr
     assert kept.home.audit_key.read_text() == "no key"
+    assert agentos("audit", "verify").returncode == 0, "the chain needs no key"
+    assert agentos("audit", "verify", *kept.anchors).returncode == 2
+    assert agentos("audit", "verify", *kept.anchors, "--key", kept.first["public_key"]).returncode == 0
 
 
 def test_a_home_without_a_journal_has_nothing_to_sign(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class Chain:
     """Anchors that entries record: the entry's number, and the anchor's JSON."""
     hash_at: Callable[[int], str]
     """The hash of an entry from `after` to `last`."""
-    key: str | None = None
-    """The public key that lies beside the journal, where there is one."""
+    key: Callable[[], str | None] = lambda: None
+    """The public key that lies beside the journal, where there is one. Raises UsageError."""
 
     def verdict(self, kept: Sequence[Kept], keys: frozenset[str]) -> dict[str, Any]:
         """The JSON of the contract, with `anchors` where some were given. What `keys` mean: see `_admit`.
@@ -91,9 +91,8 @@ class Chain:
         """Trusted are `keys`, else the home's key and those of recorded anchors; where there are none of
         these either, whatever the person kept."""
         anchor = one.anchor
-        trusted = keys or {entry.anchor.public_key for entry in recorded} | (
-            {self.key} if self.key else set()
-        )
+        own = None if keys else self.key()
+        trusted = keys or {entry.anchor.public_key for entry in recorded} | ({own} if own else set())
         if trusted and anchor.public_key not in trusted:
             why = "that --key does not name" if keys else "that is not this home's"
             raise UsageError(
@@ -103,7 +102,7 @@ class Chain:
                 "journal were replaced: say which key you trust with --key",
             )
         # Where the key says that it is of this home, it is the journal that is not.
-        if self.home not in (None, anchor.home) and anchor.public_key not in keys | {self.key}:
+        if self.home not in (None, anchor.home) and anchor.public_key not in keys | {own}:
             raise UsageError(
                 f"this anchor is of another home ({anchor.home})",
                 where=one.source,
@@ -166,7 +165,7 @@ def of_home(home: Home) -> Chain:
         first_bad=verdict["first_bad"],
         recorded=[(row["seq"], row["body"]) for row in records if row["kind"] == "anchor"],
         hash_at=lambda seq: audit_stored(home.database, after=seq - 1, limit=1)[0][2],
-        key=public_key(home),
+        key=lambda: public_key(home),
     )
 
 

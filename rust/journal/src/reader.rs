@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// An entry as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StoredEntry {
     pub seq: u64,
     /// The format that `bytes` are in.
@@ -71,17 +71,41 @@ impl Reader {
     /// # Errors
     /// `Corrupt` or `Io`.
     pub fn entries(&self, after: u64, limit: usize) -> Result<Vec<StoredEntry>, JournalError> {
+        let mut page = Vec::new();
+        self.fill(&mut page, after, limit)?;
+        Ok(page)
+    }
+
+    /// Like `entries`, into a page whose entries are overwritten: who walks a long journal makes it once.
+    pub(crate) fn fill(
+        &self,
+        page: &mut Vec<StoredEntry>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(), JournalError> {
         let connection = lock(&self.connection);
-        let read = || {
+        let mut read = || -> rusqlite::Result<Result<(), i64>> {
             let mut statement = connection.prepare_cached(
                 "SELECT seq, version, body, hash FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )?;
-            let rows = statement.query_map([integer(after), integer(limit as u64)], parse_entry)?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+            let mut rows = statement.query([integer(after), integer(limit as u64)])?;
+            let mut count = 0;
+            while let Some(row) = rows.next()? {
+                if page.len() == count {
+                    page.push(StoredEntry::default());
+                }
+                if let Some(entry) = page.get_mut(count)
+                    && let Err(senseless) = parse_entry(row, entry)?
+                {
+                    return Ok(Err(senseless));
+                }
+                count += 1;
+            }
+            page.truncate(count);
+            Ok(Ok(()))
         };
-        let rows = read().map_err(|error| self.blame.sql(&error))?;
         let senseless = |seq: i64| self.blame.corrupt(u64::try_from(seq).ok(), "its row makes no sense");
-        rows.into_iter().map(|row| row.map_err(senseless)).collect()
+        read().map_err(|error| self.blame.sql(&error))?.map_err(senseless)
     }
 
     /// The bytes of a blob; `None` when there is none of this name, or no longer.
@@ -166,14 +190,17 @@ impl Reader {
     }
 }
 
-/// An entry, or the number of a row that cannot be one.
-fn parse_entry(row: &Row<'_>) -> rusqlite::Result<Result<StoredEntry, i64>> {
+/// Reads a row into `entry`; the number of a row that cannot be one is an error of its own.
+fn parse_entry(row: &Row<'_>, entry: &mut StoredEntry) -> rusqlite::Result<Result<(), i64>> {
     let (number, version): (i64, i64) = (row.get(0)?, row.get(1)?);
     let hash = Hash::from_slice(row.get_ref(3)?.as_blob()?);
     let (Ok(seq), Ok(version), Some(hash)) = (u64::try_from(number), u16::try_from(version), hash) else {
         return Ok(Err(number));
     };
-    Ok(Ok(StoredEntry { seq, version, bytes: row.get(2)?, hash }))
+    (entry.seq, entry.version, entry.hash) = (seq, version, hash);
+    entry.bytes.clear();
+    entry.bytes.extend_from_slice(row.get_ref(2)?.as_blob()?);
+    Ok(Ok(()))
 }
 
 /// Larger numbers than SQLite has lie behind everything.

@@ -118,12 +118,15 @@ impl Writer {
 
     fn write(&self, transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Head> {
         let mut head = self.head;
+        // Looked up once: for a large batch, finding it again costs as much as hashing the entry.
+        let mut insert = transaction
+            .prepare_cached("INSERT INTO entry (seq, version, body, hash) VALUES (?1, ?2, ?3, ?4)")?;
         for work in &batch.work {
             match work {
                 Work::Entry(bytes) => {
                     let seq = head.seq.saturating_add(1);
                     head = Head { seq, hash: head.hash.next(seq, self.version, bytes) };
-                    insert_entry(transaction, &head, self.version, bytes)?;
+                    insert.execute(params![integer(seq)?, self.version, bytes, head.hash.as_bytes()])?;
                 }
                 Work::Blob(digest, bytes) => {
                     transaction
@@ -148,18 +151,6 @@ impl Writer {
         }
         Ok(head)
     }
-}
-
-fn insert_entry(
-    transaction: &Transaction<'_>,
-    head: &Head,
-    version: u16,
-    bytes: &[u8],
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT INTO entry (seq, version, body, hash) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![integer(head.seq)?, version, bytes, head.hash.as_bytes()])?;
-    Ok(())
 }
 
 fn delete_stream(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
