@@ -27,7 +27,7 @@ VERB = f"import sys; from agentos.cli import main; sys.argv = ['agentos', 'ps'];
 
 def lines(*, smoke: bool) -> list[Line]:
     """Milliseconds and MiB: of the chain alone, of the kernel's state, and of a verb that reads."""
-    entries, rounds = (2_000, 1) if smoke else (ENTRIES, 9)
+    entries, rounds, few = (2_000, 1, 1) if smoke else (ENTRIES, 9, 3)
     build()
     folder = ROOT / "target" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,8 +47,8 @@ def lines(*, smoke: bool) -> list[Line]:
         least = floor()[1]
         return [
             _time(f"recovery of {what}", recover, floor, rounds, at_most=1.5),
-            _time(f"kernel state of {what}", state, floor, rounds),
-            _time(f"agentos ps on {what}", verb, floor, rounds),
+            _time(f"kernel state of {what}", state, floor, few),
+            _time(f"agentos ps on {what}", verb, floor, few),
             line(
                 f"memory to recover {what}",
                 "MiB",

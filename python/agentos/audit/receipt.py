@@ -69,7 +69,8 @@ def rows_of(home: Home, home_id: str, name: str) -> tuple[int, list[_Row]]:
         said = "the journal knows no ticket" if not found else "several tickets begin with"
         raise UsageError(f"{said} `{name}`", hint="`agentos audit show` lists tickets as t-…")
     number, go = next(iter(found.items()))
-    mine = [row for row in _rows(home) if _is_of(row[3], number, go)]
+    of_ticket = _Filter(number, go)
+    mine = [row for row in _rows(home) if of_ticket.takes(row[3])]
     if any(_type(row[3]) == "completed" for row in mine):
         # What it said of its cost on the way is superseded.
         mine = [row for row in mine if _type(row[3]) != "progress"]
@@ -87,34 +88,41 @@ def _type(body: bytes) -> str:
     return str(msgspec.json.decode(body)["type"])
 
 
-def _is_of(body: bytes, number: int, go: dict[str, Any]) -> bool:
-    """Whether an entry is of the ticket or its request, or gave a capability that admitted it."""
-    request, by, child = go.get("request"), set(go["by"]), _child(go)
-    words = [f'"ticket":{number}'.encode(), f'"request":{request}'.encode()]
-    words += [f'"capability":{capability}'.encode() for capability in by]
-    # A spawn is completed by its child's exit.
-    words += [f'"exited","pid":{child}'.encode()] if child is not None else []
-    if not any(word in body for word in words):
-        return False
-    entry = msgspec.json.decode(body)
-    if entry.get("ticket") == number or (request is not None and entry.get("request") == request):
-        return True
-    if child is not None and (entry["type"], entry.get("pid")) == ("exited", child):
-        return True
-    return any(capability in by for capability, _ in _given(entry))
+class _Filter:
+    """Which entries are of a ticket or its request, or gave a capability that admitted it."""
 
+    def __init__(self, number: int, go: dict[str, Any]) -> None:
+        self._number = number
+        self._request: int | None = go.get("request")
+        self._by = frozenset(go["by"])
+        # A spawn is completed by the exit of its child, or of the last that was started in its place.
+        self._children = {int(go["child"]["pid"])} if go.get("child") else set()
+        names = [("ticket", number), *(("capability", capability) for capability in self._by)]
+        names += [] if self._request is None else [("request", self._request)]
+        self._words = [f'"{name}":{value}'.encode() for name, value in names]
 
-def _child(go: dict[str, Any]) -> int | None:
-    """The process that a ticket brought into being."""
-    born = go.get("child")
-    return None if born is None else int(born["pid"])
+    def takes(self, body: bytes) -> bool:
+        """Whether an entry belongs to it. Asked in the journal's order."""
+        words = self._words + [f'"pid":{child}'.encode() for child in self._children]
+        if not any(word in body for word in words):
+            return False
+        entry = msgspec.json.decode(body)
+        if entry["type"] in ("exited", "restarted") and entry["pid"] in self._children:
+            if entry["type"] == "restarted":
+                self._children.add(int(entry["born"]["pid"]))
+            return True
+        if entry.get("ticket") == self._number:
+            return True
+        if self._request is not None and entry.get("request") == self._request:
+            return True
+        return any(capability in self._by for capability, _ in _given(entry))
 
 
 def _given(entry: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The capabilities that an entry brings into being, each with what it grants."""
     if entry["type"] == "derived":
         yield entry["capability"], entry["grant"]
-    for born in (entry.get("child"), entry.get("root")):
+    for born in (entry.get("child"), entry.get("root"), entry.get("born")):
         for derivation in born["capabilities"] if born else ():
             yield derivation["capability"], derivation["grant"]
 
@@ -124,13 +132,17 @@ def summarise(home_id: str, number: int, entries: Iterable[tuple[int, dict[str, 
     go: dict[str, Any] = {}
     capabilities: dict[int, tuple[int, dict[str, Any]]] = {}
     waited_from: int | None = None
+    question: dict[str, Any] | None = None
     completed: dict[str, Any] | None = None
     for seq, entry in entries:
         capabilities |= {capability: (seq, grant) for capability, grant in _given(entry)}
         if entry["type"] == "go" and entry["ticket"] == number:
             go = entry
-        elif entry["type"] == "queued":
-            waited_from = entry["at_us"]
+        elif entry["type"] in ("queued", "asked"):
+            waited_from = waited_from or entry["at_us"]
+            question = entry.get("question") or question
+        elif entry["type"] == "restarted":
+            completed = None
         elif entry["type"] in ("completed", "exited"):
             completed = entry
     if not go:
@@ -149,7 +161,7 @@ def summarise(home_id: str, number: int, entries: Iterable[tuple[int, dict[str, 
         "decision": {
             "decision": "go",
             "at_us": go["at_us"],
-            "reason": _reason([str(one["capability"]) for one in held], waited_us, go["lane"]),
+            "reason": _reason([str(one["capability"]) for one in held], waited_us, go["lane"], question),
             "capabilities": held,
         },
         # How a child ended, where the ticket was for one; what that one cost its own tickets say.
@@ -159,9 +171,13 @@ def summarise(home_id: str, number: int, entries: Iterable[tuple[int, dict[str, 
     }
 
 
-def _reason(capabilities: Sequence[str], waited_us: int, lane: str | None) -> str:
+def _reason(
+    capabilities: Sequence[str], waited_us: int, lane: str | None, question: dict[str, Any] | None
+) -> str:
     admitted = f"admitted by {', '.join(capabilities)}" if capabilities else "no capability was asked for"
-    return admitted if lane is None else f"{admitted}, after {waited_us} µs in the queue of `{lane}`"
+    if question is not None:
+        admitted += f"; asked a person, who approved: {question['message']}"
+    return admitted if lane is None else f"{admitted}; {waited_us} µs until its turn in `{lane}`"
 
 
 def make(home: Home, number: int, rows: Sequence[_Row], anchor: Anchor) -> Receipt:
