@@ -1,5 +1,10 @@
 //! Recovery: walking the chain from its start, checking each link, in bounded memory.
 
+use std::{
+    sync::mpsc::{self, Receiver, Sender, SyncSender},
+    thread,
+};
+
 use crate::{
     MAX_ENTRY,
     chain::{Hash, Head},
@@ -66,37 +71,80 @@ pub(crate) fn replay<E: From<JournalError>>(
     }
 }
 
-/// Visits every entry up to the head as it is now, each after its link was checked.
+/// Visits every entry up to the head as it is now, each after its link was checked. Another thread reads
+/// the next page meanwhile; each page is a short transaction of its own.
 pub(crate) fn walk<E>(
     reader: &Reader,
-    mut visit: impl FnMut(&StoredEntry) -> Result<(), E>,
+    visit: impl FnMut(&StoredEntry) -> Result<(), E>,
 ) -> Result<Head, Stop<E>> {
     let head = reader.head().map_err(Stop::Failed)?;
-    let mut end = Head::default();
-    let mut size = PAGE;
-    let mut page = Vec::new();
-    while end.seq < head.seq {
-        let limit = usize::try_from(head.seq - end.seq).map_or(size, |left| left.min(size));
-        match reader.fill(&mut page, end.seq, limit) {
-            // The damage is somewhere in this page: go on one by one, to name the entry.
-            Err(JournalError::Corrupt { .. }) if size > 1 => {
-                size = 1;
-                continue;
-            }
-            filled => filled.map_err(|error| damaged_after(end.seq, error))?,
-        }
-        if page.is_empty() {
-            return Err(missing(end.seq + 1, head.seq, true));
-        }
-        for entry in &page {
-            end = check(&end, &head, entry)?;
-            visit(entry).map_err(Stop::Visitor)?;
-        }
-    }
+    let end = thread::scope(|scope| {
+        let (full, pages) = mpsc::sync_channel(1);
+        let (used, free) = mpsc::channel();
+        // One is read while the other is visited.
+        let _ = used.send(Vec::new()).and_then(|()| used.send(Vec::new()));
+        let last = head.seq;
+        let reading = thread::Builder::new()
+            .name("journal reader".to_owned())
+            .spawn_scoped(scope, move || read_ahead(reader, last, &full, &free));
+        reading.map_err(|error| Stop::Failed(reader.blame().io(error)))?;
+        follow(&head, &pages, &used, visit)
+    })?;
     if end.hash != head.hash {
         return bad(end.seq, "the anchored head names another hash");
     }
     beyond(reader, &head)
+}
+
+type Page = Vec<StoredEntry>;
+
+/// Reads pages up to entry `last`, until there are no more or nobody wants them; an empty one where one is
+/// missing.
+fn read_ahead(
+    reader: &Reader,
+    last: u64,
+    full: &SyncSender<Result<Page, JournalError>>,
+    free: &Receiver<Page>,
+) {
+    let (mut after, mut size) = (0, PAGE);
+    while after < last {
+        let Ok(mut page) = free.recv() else { return };
+        let limit = |size| usize::try_from(last - after).map_or(size, |left| left.min(size));
+        let mut filled = reader.fill(&mut page, after, limit(size));
+        if matches!(filled, Err(JournalError::Corrupt { .. })) && size > 1 {
+            // The damage is somewhere in this page: go on one by one, to name the entry.
+            size = 1;
+            filled = reader.fill(&mut page, after, limit(size));
+        }
+        let read_to = page.last().map(|entry| entry.seq);
+        let goes_on = filled.is_ok() && read_to.is_some();
+        if full.send(filled.map(|()| page)).is_err() || !goes_on {
+            return;
+        }
+        after = read_to.unwrap_or(last);
+    }
+}
+
+/// Checks and visits what was read, in order, and gives each page back.
+fn follow<E>(
+    head: &Head,
+    pages: &Receiver<Result<Page, JournalError>>,
+    used: &Sender<Page>,
+    mut visit: impl FnMut(&StoredEntry) -> Result<(), E>,
+) -> Result<Head, Stop<E>> {
+    let mut end = Head::default();
+    for page in pages {
+        let page = page.map_err(|error| damaged_after(end.seq, error))?;
+        if page.is_empty() {
+            return Err(missing(end.seq + 1, head.seq, true));
+        }
+        for entry in &page {
+            end = check(&end, head, entry)?;
+            visit(entry).map_err(Stop::Visitor)?;
+        }
+        let _ = used.send(page);
+    }
+    Ok(end)
 }
 
 /// Checks that `entry` is the next one after `end`.
