@@ -244,7 +244,7 @@ def test_public_names_differ_between_homes(tmp_path: FilePath) -> None:
     assert names[0] != names[1]
 
 
-def test_a_fallen_child_of_a_supervisor_lives_on_in_a_new_process() -> None:
+def test_a_fallen_child_of_a_supervisor_lives_on_in_a_new_process(tmp_path: FilePath) -> None:
     async def test(kernel: Kernel, clock: Clock) -> None:
         keeper = await kernel.spawn(
             kernel.root,
@@ -272,7 +272,10 @@ def test_a_fallen_child_of_a_supervisor_lives_on_in_a_new_process() -> None:
         await kernel.exit(found[0].pid, "failed")
         await kernel.wait_exited(keeper.pid)
 
-    in_kernel(test)
+    in_kernel(test, tmp_path / "kernel.db")
+    # What was written can be read back.
+    names = [row.name for row in ReadOnlyKernel.load(tmp_path / "kernel.db").processes()]
+    assert names == ["root"]
 
 
 def test_a_pure_effect_passes_at_once_and_is_in_the_journal(tmp_path: FilePath) -> None:

@@ -145,11 +145,12 @@ pub enum Fact {
         pid: Pid,
         status: ExitStatus,
     },
-    /// These children of a supervisor are ended and, from `at_us` on, started again, in this order.
+    /// These children of a supervisor are ended and, from `due_us` on, started again, in this order.
     Restarting {
         supervisor: Pid,
         members: Vec<Pid>,
-        at_us: u64,
+        /// Not `at_us`: that is when the entry was written, and stands beside these fields.
+        due_us: u64,
     },
     /// A fallen child lives on in a new process, which takes over its spawn ticket.
     Restarted {

@@ -70,7 +70,7 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
         Fact::Signalled { pid, signal } => signalled(state, *pid, *signal),
         Fact::Closing { pid, status } => closing(state, *pid, *status),
         Fact::Exited { pid, status } => exited(state, *pid, *status),
-        Fact::Restarting { supervisor, members, at_us } => restarting(state, *supervisor, members, *at_us),
+        Fact::Restarting { supervisor, members, due_us } => restarting(state, *supervisor, members, *due_us),
         Fact::Restarted { pid, born } => restarted(state, *pid, born),
         Fact::GivenUp { pid } => given_up(state, *pid),
         Fact::Derived { capability, from, to, grant } => {

@@ -46,8 +46,8 @@ fn fallen(state: &State, now_us: u64, pid: Pid) -> Option<Fact> {
     if recent >= supervisor.spec.restarts as usize {
         return Some(Fact::Closing { pid: parent, status: ExitStatus::Failed });
     }
-    let at_us = now_us.saturating_add(pause_us(supervisor, recent));
-    Some(Fact::Restarting { supervisor: parent, members: members(state, keeper, supervisor, pid), at_us })
+    let due_us = now_us.saturating_add(pause_us(supervisor, recent));
+    Some(Fact::Restarting { supervisor: parent, members: members(state, keeper, supervisor, pid), due_us })
 }
 
 fn is_ending(process: &Process) -> bool {
