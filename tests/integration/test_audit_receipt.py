@@ -13,8 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 from tests.command import Command
 from tests.journals import Written, write
+
+from agentos.home import Home
+from agentos.kernel import open_kernel
+from agentos.messages import (
+    AnyEvent,
+    CallAction,
+    Example,
+    Matcher,
+    ReadAction,
+    RestartedEvent,
+    Rule,
+    Spawn,
+    Supervision,
+)
 
 
 @dataclass(frozen=True)
@@ -205,6 +221,79 @@ def test_a_receipt_of_an_open_ticket_says_that_it_is_open(tmp_path: Path) -> Non
     finally:
         agentos.end()
     assert agentos("audit", "verify", "--receipt", "open.json").returncode == 0
+
+
+def answered_and_restarted(home: Home) -> tuple[str, str]:
+    """The tickets of a call that a person approved, and of a child that lived on in a second process."""
+    rule = Rule(
+        name="calls-are-asked",
+        effect="ask",
+        reason="calls cost money",
+        when=Matcher(action=["call"]),
+        catches=[Example(action=CallAction(tool="t"))],
+        spares=[Example(action=ReadAction(path="/srv"))],
+    )
+    supervision = Supervision(strategy="one_for_one", restarts=1, within_us=10**9)
+    tickets: list[int] = []
+
+    async def main() -> None:
+        async with open_kernel(home.database) as kernel, trio.open_nursery() as nursery:
+            await kernel.epoch()
+            await kernel.set_rules([rule], "d")
+
+            async def ask() -> None:
+                ticket = await kernel.request(kernel.root, CallAction(tool="t"), key="asked")
+                tickets.append(ticket.id)
+                await kernel.complete(ticket, "ok")
+
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            await kernel.answer(kernel.questions()[0].request, approve=True)
+            keeper = await kernel.spawn(
+                kernel.root, "keeper", key="keeper", grants=[Spawn()], supervises=supervision
+            )
+            child = await kernel.spawn(keeper.pid, "worker", key="worker", restart="on_failure")
+            tickets.append(child.ticket)
+            restarted = trio.Event()
+            born: list[int] = []
+
+            def watch(event: AnyEvent) -> None:
+                if isinstance(event, RestartedEvent):
+                    born.append(event.pid)
+                    restarted.set()
+
+            kernel.watchers.append(watch)
+            await kernel.exit(child.pid, "failed")
+            await restarted.wait()
+            await kernel.exit(born[0], "done")
+            await kernel.wait_exited(born[0])
+            names.extend(kernel.name("t", number) for number in sorted(tickets))
+
+    names: list[str] = []
+    trio.run(main)
+    return names[0], names[1]
+
+
+def test_approval_and_restart_are_on_the_receipt(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    asked, worker = answered_and_restarted(home)
+    agentos = Command(home.root, tmp_path)
+    try:
+        receipts = {name: agentos.json("audit", "receipt", name) for name in (asked, worker)}
+    finally:
+        agentos.end()
+    kinds = {
+        name: [json.loads(entry["body"])["type"] for entry in receipt["entries"]]
+        for name, receipt in receipts.items()
+    }
+    assert kinds[asked] == ["epoch", "queued", "approved", "go", "completed"]
+    assert "a person, who approved: " in receipts[asked]["summary"]["decision"]["reason"]
+    assert "calls cost money" in receipts[asked]["summary"]["decision"]["reason"]
+    assert kinds[worker].count("exited") == 2 and kinds[worker].count("restarted") == 1
+    assert receipts[worker]["summary"]["outcome"] == "done"
+    for receipt in receipts.values():
+        assert checked(agentos, receipt)[0] == 0
 
 
 def test_a_ticket_that_is_not_there_is_bad_input(given: Given, tmp_path: Path) -> None:
