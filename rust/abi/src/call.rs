@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Outcome, Pid, Recovery, RequestId, Rule, Signal,
-    TicketId,
+    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Outcome, Pid, Priority, Rates, Recovery,
+    RequestId, Rule, Signal, TicketId,
 };
 
 /// Everything that can be asked of the kernel. `Request` is the one door to the world; the others say
@@ -27,9 +27,11 @@ pub enum Call {
         #[serde(default)]
         lane: Option<String>,
         recovery: Recovery,
-        /// UTC microseconds by which a waiting request must be decided; then it is denied.
+        /// UTC microseconds by which a waiting request must be decided; then it is denied. None: a week.
         #[serde(default)]
         deadline_us: Option<u64>,
+        #[serde(default)]
+        priority: Priority,
         /// Performed by a client rather than by the daemon: survives the daemon for its holder's return.
         #[serde(default)]
         client: bool,
@@ -79,8 +81,16 @@ pub enum Call {
     Derive { pid: Pid, capability: CapabilityId, to: Pid, grant: Grant },
     /// Kill a capability and everything derived from it.
     Revoke { pid: Pid, capability: CapabilityId },
-    /// How many tickets a lane admits at once.
-    Lane { lane: String, capacity: u32 },
+    /// How many tickets a lane admits at once, and what it gives a minute.
+    Lane {
+        lane: String,
+        capacity: u32,
+        #[serde(default)]
+        rates: Rates,
+    },
+    /// What is behind a lane is overloaded and wants to be left alone for `retry_after_us`: fewer places
+    /// for all who use it, and none until then.
+    Pressure { lane: String, retry_after_us: u64 },
     /// A durable record of userland: opaque to the kernel, at most `RECORD_BYTES` of JSON.
     Put { kind: String, id: String, body: String },
     /// Let time act: deadlines, expiries.

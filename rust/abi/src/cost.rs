@@ -64,6 +64,18 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// The name of the first amount that `estimate` asks for and this ceiling limits.
+    #[must_use]
+    pub fn limited(&self, estimate: Cost) -> Option<&'static str> {
+        Self {
+            usd_micros: self.usd_micros.map(|_| 0),
+            tokens: self.tokens.map(|_| 0),
+            wall_us: self.wall_us.map(|_| 0),
+            turns: self.turns.map(|_| 0),
+        }
+        .exceeded_by(Cost::ZERO, estimate)
+    }
+
     /// The name of the first amount that `estimate`, on top of `held`, would take beyond this ceiling.
     /// What the estimate does not ask for never refuses.
     #[must_use]

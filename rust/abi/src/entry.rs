@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Recovery, Refusal, RequestId,
-    Rule, Signal, TicketId,
+    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Priority, Rates, Recovery,
+    Refusal, RequestId, Rule, Signal, TicketId, lane,
 };
 
 /// One line of the journal.
@@ -46,6 +46,25 @@ pub enum Fact {
         question: Option<Refusal>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unattended: bool,
+        #[serde(default, skip_serializing_if = "Priority::is_normal")]
+        priority: Priority,
+        /// Its place among those of its group: smaller goes first.
+        #[serde(default)]
+        order_us: u64,
+        /// The process whose budget it waits for, rather than for a place in its lane.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parked: Option<Pid>,
+    },
+    /// A waiting request is short of what others have reserved of the budget of `of`: it leaves its lane
+    /// and waits for that.
+    Parked {
+        request: RequestId,
+        of: Pid,
+    },
+    /// The budget of `of` has room for a parked request again, and keeps it until its turn in its lane.
+    Promised {
+        request: RequestId,
+        of: Pid,
     },
     /// A request left its queue because a person has to be asked about it now.
     Asked {
@@ -57,6 +76,9 @@ pub enum Fact {
     Approved {
         request: RequestId,
         standing: bool,
+        /// By when it must have gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_us: Option<u64>,
     },
     /// The rules are replaced: this many follow.
     Rules {
@@ -79,6 +101,9 @@ pub enum Fact {
         lane: Option<String>,
         recovery: Recovery,
         client: bool,
+        /// What its group is charged for it in its lane.
+        #[serde(default = "lane::place", skip_serializing_if = "lane::is_place")]
+        charge: u64,
         /// The capabilities that admitted it; revoking one cancels the ticket.
         by: Vec<CapabilityId>,
         /// The process that a spawn brought to life.
@@ -131,6 +156,9 @@ pub enum Fact {
         cost: Cost,
         #[serde(default, skip_serializing_if = "Labels::is_bottom")]
         labels: Labels,
+        /// What its group is charged in its lane in the end, where that is not what was charged first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge: Option<u64>,
     },
     /// Suspended or resumed.
     Signalled {
@@ -173,6 +201,14 @@ pub enum Fact {
     Lane {
         lane: String,
         capacity: u32,
+        #[serde(default, skip_serializing_if = "Rates::is_unlimited")]
+        rates: Rates,
+    },
+    /// A lane's provider is overloaded: `places` for now, and none until `until_us`.
+    Pressure {
+        lane: String,
+        places: u32,
+        until_us: u64,
     },
     Put {
         kind: String,

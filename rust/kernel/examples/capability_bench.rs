@@ -48,6 +48,7 @@ fn holder(count: usize, grant: impl Fn(usize) -> Scope) -> (Kernel, Pid, Pid) {
         lane: None,
         recovery: Recovery::Pure,
         deadline_us: None,
+        priority: agentos_abi::Priority::Normal,
         client: false,
         digest: None,
         unattended: false,

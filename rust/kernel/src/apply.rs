@@ -1,17 +1,18 @@
 //! Turns one decided fact into state. Decides nothing: recovery runs this and nothing else.
 
 use agentos_abi::{
-    Action, CapabilityId, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Move, Pid, Refusal, RequestId,
-    Signal, State as ProcessState, TicketId,
+    Action, CapabilityId, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Move, Outcome, Pid, Refusal,
+    RequestId, Signal, State as ProcessState, TicketId,
 };
 
-use crate::budget::{charge, reserve};
+use crate::budget;
 use crate::label;
 use crate::life::{bear, closing, exited, given_up, hand_out, restarted, restarting, revoke};
-use crate::process::Answer;
-use crate::queue::UNLIMITED;
+use crate::place;
+use crate::process::{Answer, Process};
+use crate::queue::{self, Stand, UNLIMITED};
 use crate::settle::CLOSING_GRACE_US;
-use crate::state::{State, Ticket, Waiting};
+use crate::state::{Held, State, Ticket, Waiting};
 
 pub(crate) fn apply(state: &mut State, entry: &Entry) {
     state.now_us = state.now_us.max(entry.at_us);
@@ -38,6 +39,8 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
             let refusal = Refusal { stage: *stage, name: name.clone(), message: message.clone() };
             answer(state, *pid, key, Answer::Denied(refusal));
         }
+        Fact::Parked { request, of } => queue::park(state, *request, *of),
+        Fact::Promised { request, of } => queue::promise(state, *request, *of),
         Fact::Withdrawn { request } => {
             if let Some(waiting) = dequeue(state, *request)
                 && let Some(process) = state.process_mut(waiting.pid)
@@ -59,9 +62,13 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
             expire(state, *ticket, until_us);
         }
         Fact::Orphaned { ticket, until_us } => expire(state, *ticket, *until_us),
-        Fact::Completed { ticket, cost, labels, .. } => complete(state, *ticket, *cost, *labels),
+        Fact::Completed { ticket, outcome, cost, labels, charge } => {
+            complete(state, *ticket, *outcome, *cost, *labels, *charge);
+        }
         Fact::Asked { request, question, deadline_us } => asked(state, *request, question, *deadline_us),
-        Fact::Approved { request, standing } => approved(state, *request, *standing),
+        Fact::Approved { request, standing, deadline_us } => {
+            approved(state, *request, *standing, *deadline_us);
+        }
         Fact::Rules { digest, .. } => {
             state.rules.clear();
             state.rules_digest = digest.clone();
@@ -77,9 +84,13 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
             hand_out(state, *capability, Some(*from), *to, grant.clone());
         }
         Fact::Revoked { capability } => revoke(state, *capability),
-        Fact::Lane { lane, capacity } => {
-            state.lanes.entry(lane.clone()).or_default().capacity = *capacity;
-            state.stirred = true;
+        Fact::Lane { lane, capacity, rates } => {
+            state.lanes.entry(lane.clone()).or_default().set(entry.at_us, *capacity, rates);
+            queue::rouse(state, lane);
+        }
+        Fact::Pressure { lane, places, until_us } => {
+            state.lanes.entry(lane.clone()).or_default().press(*places, *until_us);
+            queue::rouse(state, lane);
         }
         Fact::Put { kind, id, body } => {
             state.records.entry(kind.clone()).or_default().insert(id.clone(), body.clone());
@@ -102,6 +113,9 @@ fn queued(state: &mut State, fact: &Fact) {
         digest,
         question,
         unattended,
+        priority,
+        order_us,
+        parked,
     } = fact
     else {
         return;
@@ -123,14 +137,20 @@ fn queued(state: &mut State, fact: &Fact) {
         unattended: *unattended,
         question: question.clone(),
         approved: None,
+        priority: *priority,
         group,
         turn,
+        order_us: *order_us,
+        stand: Stand::Aside,
+        promised: None,
     };
     if !state.requests.insert((request.index(), request.generation()), waiting) {
         return;
     }
     if question.is_some() {
         state.questions.insert(*request);
+    } else if let Some(of) = parked {
+        queue::park(state, *request, *of);
     } else {
         line_up(state, *request);
     }
@@ -141,7 +161,6 @@ fn queued(state: &mut State, fact: &Fact) {
         process.waiting.insert(*request);
     }
     answer(state, *pid, key, Answer::Waiting(*request));
-    state.stirred = true;
 }
 
 fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], moves: &[Move]) {
@@ -156,24 +175,19 @@ fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], mov
     }
 }
 
-/// Puts a request into the queue of its lane.
+/// Puts a request into the queue of its lane, unless its process is suspended or a person is asked about it.
 fn line_up(state: &mut State, id: RequestId) {
     let Some(waiting) = state.request(id) else { return };
-    let lane = waiting.lane.as_deref().unwrap_or(UNLIMITED).to_owned();
-    let (group, turn) = (waiting.group, waiting.turn);
-    state.lanes.entry(lane).or_default().join(group, turn, id);
+    if waiting.question.is_none() && state.process(waiting.pid).is_some_and(Process::is_active) {
+        queue::join(state, id);
+    }
 }
 
-/// Takes a request out of the queue of its lane, or off the list of questions.
+/// Takes a request out of wherever it waits, and off the list of questions.
 fn step_out(state: &mut State, id: RequestId) {
     state.questions.remove(&id);
-    let Some(waiting) = state.request(id) else { return };
-    let (group, turn, deadline) = (waiting.group, waiting.turn, waiting.deadline_us);
-    let lane = waiting.lane.as_deref().unwrap_or(UNLIMITED).to_owned();
-    if let Some(lane) = state.lanes.get_mut(&lane) {
-        lane.leave(group, turn);
-    }
-    if let Some(at) = deadline {
+    queue::leave(state, id);
+    if let Some(at) = state.request(id).and_then(|waiting| waiting.deadline_us) {
         state.deadlines.remove(&(at, id));
     }
 }
@@ -185,24 +199,25 @@ fn asked(state: &mut State, id: RequestId, question: &Refusal, deadline_us: u64)
     waiting.deadline_us = Some(deadline_us);
     state.questions.insert(id);
     state.deadlines.insert((deadline_us, id));
-    state.stirred = true;
 }
 
-fn approved(state: &mut State, id: RequestId, standing: bool) {
+fn approved(state: &mut State, id: RequestId, standing: bool, deadline_us: Option<u64>) {
     state.questions.remove(&id);
     let Some(waiting) = state.request_mut(id) else { return };
     let Some(question) = waiting.question.take() else { return };
     waiting.approved = Some(question.name.clone());
     let answered = (question.name, waiting.action.clone(), waiting.digest.clone());
-    let (pid, deadline) = (waiting.pid, waiting.deadline_us.take());
-    if let Some(at) = deadline {
+    let (pid, before) = (waiting.pid, std::mem::replace(&mut waiting.deadline_us, deadline_us));
+    if let Some(at) = before {
         state.deadlines.remove(&(at, id));
+    }
+    if let Some(at) = deadline_us {
+        state.deadlines.insert((at, id));
     }
     if standing && let Some(process) = state.process_mut(pid) {
         process.standing.push(answered);
     }
     line_up(state, id);
-    state.stirred = true;
 }
 
 fn go(state: &mut State, fact: &Fact) {
@@ -217,6 +232,7 @@ fn go(state: &mut State, fact: &Fact) {
         lane,
         recovery,
         client,
+        charge,
         by,
         child,
         moves,
@@ -227,15 +243,14 @@ fn go(state: &mut State, fact: &Fact) {
     if let Some(request) = request {
         dequeue(state, *request);
     }
-    let group = state.group_of(*pid);
-    let weight =
-        state.process(group).and_then(|head| head.group.as_ref()).map_or(1, |group| group.spec.weight);
-    let place = lane.as_ref().filter(|lane| lane.as_str() != UNLIMITED).map(|lane| (lane.clone(), group));
-    if let Some((lane, group)) = &place {
-        state.lanes.entry(lane.clone()).or_default().admit(*group, weight);
-        if let Some(group) = state.process_mut(*group).and_then(|head| head.group.as_mut()) {
-            group.running = group.running.saturating_add(1);
-        }
+    let held = lane.as_ref().filter(|lane| lane.as_str() != UNLIMITED).map(|lane| Held {
+        lane: lane.clone(),
+        group: state.group_of(*pid),
+        charge: *charge,
+        estimate: *estimate,
+    });
+    if let Some(held) = &held {
+        place::admit(state, held);
     }
     for id in by {
         if let Some(row) = state.capability_mut(*id) {
@@ -250,7 +265,7 @@ fn go(state: &mut State, fact: &Fact) {
         reserved: *estimate,
         progress: Cost::ZERO,
         parent: *parent,
-        place,
+        held,
         recovery: *recovery,
         client: *client,
         cancelling: false,
@@ -261,7 +276,7 @@ fn go(state: &mut State, fact: &Fact) {
     if !state.tickets.insert((ticket.index(), ticket.generation()), row) {
         return;
     }
-    reserve(state, *pid, *estimate);
+    budget::reserve(state, *pid, *estimate);
     if let Some(process) = state.process_mut(*pid) {
         process.tickets.insert(*ticket);
         process.labels = label::after(process.labels, action);
@@ -277,7 +292,7 @@ fn extended(state: &mut State, id: TicketId, estimate: Cost) {
     let Some(ticket) = state.ticket_mut(id) else { return };
     ticket.reserved = ticket.reserved.plus(estimate);
     let pid = ticket.pid;
-    reserve(state, pid, estimate);
+    budget::reserve(state, pid, estimate);
 }
 
 fn expire(state: &mut State, id: TicketId, until_us: u64) {
@@ -289,31 +304,32 @@ fn expire(state: &mut State, id: TicketId, until_us: u64) {
     state.expiries.insert((until_us, id));
 }
 
-pub(crate) fn complete(state: &mut State, id: TicketId, cost: Cost, labels: Labels) {
+pub(crate) fn complete(
+    state: &mut State,
+    id: TicketId,
+    outcome: Outcome,
+    cost: Cost,
+    labels: Labels,
+    charge: Option<u64>,
+) {
     let Some(ticket) = state.tickets.remove((id.index(), id.generation())) else { return };
     if let Some(at) = ticket.expires_us {
         state.expiries.remove(&(at, id));
     }
-    if let Some((lane, group)) = &ticket.place {
-        if let Some(lane) = state.lanes.get_mut(lane) {
-            lane.release();
-        }
-        if let Some(group) = state.process_mut(*group).and_then(|head| head.group.as_mut()) {
-            group.running = group.running.saturating_sub(1);
-        }
+    if let Some(held) = &ticket.held {
+        place::end(state, held, outcome, &cost, charge);
     }
     for capability in &ticket.by {
         if let Some(row) = state.capability_mut(*capability) {
             row.tickets.remove(&id);
         }
     }
-    charge(state, ticket.pid, ticket.reserved, cost);
+    budget::charge(state, ticket.pid, ticket.reserved, cost);
     if let Some(process) = state.process_mut(ticket.pid) {
         process.tickets.remove(&id);
         process.labels = process.labels.join(labels);
     }
     refresh(state, ticket.pid);
-    state.stirred = true;
 }
 
 fn signalled(state: &mut State, pid: Pid, signal: Signal) {
@@ -326,7 +342,13 @@ fn signalled(state: &mut State, pid: Pid, signal: Signal) {
         // These close the process: another fact.
         Signal::Cancel | Signal::Kill => process.state,
     };
-    state.stirred = true;
+    for request in process.waiting.clone() {
+        match signal {
+            Signal::Suspend => queue::leave(state, request),
+            Signal::Resume => line_up(state, request),
+            Signal::Cancel | Signal::Kill => {}
+        }
+    }
 }
 
 /// Takes a request out of its queue and returns it.
@@ -337,7 +359,6 @@ fn dequeue(state: &mut State, id: RequestId) -> Option<Waiting> {
         process.waiting.remove(&id);
     }
     refresh(state, waiting.pid);
-    state.stirred = true;
     Some(waiting)
 }
 

@@ -2,7 +2,8 @@
 
 use agentos_abi::{
     Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Labels, Outcome, Pattern,
-    Pid, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId, call::RECORD_BYTES,
+    Pid, Rates, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId,
+    call::RECORD_BYTES,
 };
 
 use crate::budget::{Verdict, verdict};
@@ -10,7 +11,8 @@ use crate::capability::meet_grants;
 use crate::gate;
 use crate::need::Need;
 use crate::process::legal;
-use crate::request::{self, Request, denied, holds, over_budget, refusal};
+use crate::queue;
+use crate::request::{self, NAME_BYTES, Request, denied, holds, over_budget, refusal};
 use crate::settle::CLIENT_GRACE_US;
 use crate::state::{State, Ticket};
 
@@ -46,6 +48,7 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
             lane,
             recovery,
             deadline_us,
+            priority,
             client,
             digest,
             unattended,
@@ -62,6 +65,7 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
                     lane: lane.as_deref(),
                     recovery: *recovery,
                     deadline_us: *deadline_us,
+                    priority: *priority,
                     client: *client,
                     digest: digest.as_deref(),
                     unattended: *unattended,
@@ -77,7 +81,7 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
             Some(_) => Decided::done(vec![Fact::Withdrawn { request: *request }]),
             None => Decided::done(Vec::new()),
         },
-        Call::Answer { request, approve, standing } => answer(state, *request, *approve, *standing),
+        Call::Answer { request, approve, standing } => answer(state, now_us, *request, *approve, *standing),
         Call::Rules { rules, digest } => replace_rules(state, rules, digest),
         Call::Progress { ticket, cost } => progress(state, *ticket, *cost),
         Call::Extend { ticket, estimate } => extend(state, *ticket, *estimate),
@@ -92,11 +96,14 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
         Call::Signal { by, pid, signal } => signalled(state, now_us, *by, *pid, *signal),
         Call::Derive { pid, capability, to, grant } => derive(state, *pid, *capability, *to, grant),
         Call::Revoke { pid, capability } => revoke(state, *pid, *capability),
-        Call::Lane { lane, capacity } => {
-            let same = state.lanes.get(lane).is_some_and(|known| known.capacity == *capacity);
-            let fact = Fact::Lane { lane: lane.clone(), capacity: *capacity };
-            Decided::done(if same { Vec::new() } else { vec![fact] })
-        }
+        Call::Lane { lane, capacity, rates } => set_lane(state, lane, *capacity, *rates),
+        Call::Pressure { lane, retry_after_us } => match state.lanes.get(lane) {
+            Some(known) => {
+                let (places, until_us) = known.pressed(now_us, *retry_after_us);
+                Decided::done(vec![Fact::Pressure { lane: lane.clone(), places, until_us }])
+            }
+            None => Decided::stale(&format!("lane as `{lane}`: set its capacity first")),
+        },
         Call::Put { kind, id, body } => put(kind, id, body),
         // What time brings about is settled after every call.
         Call::Tick => Decided::done(Vec::new()),
@@ -118,24 +125,41 @@ fn epoch(state: &State, now_us: u64) -> Decided {
             _ if ticket.client => {
                 facts.push(Fact::Orphaned { ticket: id, until_us: now_us + CLIENT_GRACE_US })
             }
-            _ => facts.push(lost(id, ticket)),
+            _ => facts.push(lost(state, id, ticket)),
         }
     }
     let reply = Reply::Epoch { epoch };
     Decided { reply, facts }
 }
 
-/// The end of an effect of which nobody knows how it ended: charged money and tokens whole, time as reported.
-pub(crate) fn lost(id: TicketId, ticket: &Ticket) -> Fact {
-    let cost = Cost { wall_us: ticket.progress.wall_us, ..ticket.reserved };
-    Fact::Completed { ticket: id, outcome: Outcome::Lost, cost, labels: Labels::BOTTOM }
+/// The end of an effect, with what it cost its group in its lane if that is not what was charged for it.
+fn completed(
+    state: &State,
+    id: TicketId,
+    ticket: &Ticket,
+    outcome: Outcome,
+    cost: Cost,
+    labels: Labels,
+) -> Fact {
+    let charge = ticket.held.as_ref().and_then(|held| {
+        Some(queue::charge(state, Some(&held.lane), &cost)).filter(|real| *real != held.charge)
+    });
+    Fact::Completed { ticket: id, outcome, cost, labels, charge }
 }
 
-fn answer(state: &State, id: RequestId, approve: bool, standing: bool) -> Decided {
+/// The end of an effect of which nobody knows how it ended: charged money and tokens whole, time as reported.
+pub(crate) fn lost(state: &State, id: TicketId, ticket: &Ticket) -> Fact {
+    let cost = Cost { wall_us: ticket.progress.wall_us, ..ticket.reserved };
+    completed(state, id, ticket, Outcome::Lost, cost, Labels::BOTTOM)
+}
+
+fn answer(state: &State, now_us: u64, id: RequestId, approve: bool, standing: bool) -> Decided {
     let asked = state.request(id).and_then(|waiting| Some((waiting, waiting.question.as_ref()?)));
     let Some((waiting, question)) = asked else { return Decided::stale("question") };
     if approve {
-        return Decided::done(vec![Fact::Approved { request: id, standing }]);
+        let deadline_us = Some(now_us.saturating_add(queue::LONGEST_WAIT_US));
+        let approved = Fact::Approved { request: id, standing, deadline_us };
+        return Decided::done(vec![approved]);
     }
     let message = format!("a person said no: {}", question.message);
     let refusal = refusal(question.stage, &question.name, message);
@@ -207,7 +231,7 @@ fn complete(state: &State, id: TicketId, outcome: Outcome, cost: Cost, labels: L
             let message = "a spawn is completed by the exit of its process".to_owned();
             Decided::refused(Stage::Ticket, "spawn", message)
         }
-        Some(_) => Decided::done(vec![Fact::Completed { ticket: id, outcome, cost, labels }]),
+        Some(ticket) => Decided::done(vec![completed(state, id, ticket, outcome, cost, labels)]),
     }
 }
 
@@ -316,6 +340,23 @@ fn revoke(state: &State, pid: Pid, capability: CapabilityId) -> Decided {
         }
     }
     Decided::done(facts)
+}
+
+fn set_lane(state: &State, lane: &str, capacity: u32, rates: Rates) -> Decided {
+    let given = [rates.requests_per_minute, rates.tokens_per_minute, rates.usd_micros_per_minute];
+    if given.contains(&Some(0)) {
+        let message = format!(
+            "a rate of lane `{lane}` is 0: leave it out for no limit, or close the lane with capacity 0"
+        );
+        return Decided::refused(Stage::Queue, lane, message);
+    }
+    if lane.is_empty() || lane.len() > NAME_BYTES {
+        let message = format!("the name of a lane is 1 to {NAME_BYTES} bytes long");
+        return Decided::refused(Stage::Queue, "name", message);
+    }
+    let same = state.lanes.get(lane).is_some_and(|known| known.is(capacity, &rates));
+    let fact = Fact::Lane { lane: lane.to_owned(), capacity, rates };
+    Decided::done(if same { Vec::new() } else { vec![fact] })
 }
 
 fn put(kind: &str, id: &str, body: &str) -> Decided {

@@ -59,6 +59,7 @@ impl Driven {
             lane: lane.map(str::to_owned),
             recovery: Recovery::Repeatable,
             deadline_us: None,
+            priority: Priority::Normal,
             client: false,
             digest: None,
             unattended: false,
@@ -152,5 +153,22 @@ pub(crate) fn waiting(decision: &Decision) -> RequestId {
     match decision {
         Decision::Wait { request, .. } => *request,
         other => panic!("not waiting: {other:?}"),
+    }
+}
+
+/// Splitmix64: a seeded walk needs no more.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.roll(from.len() as u64) as usize])
     }
 }

@@ -5,7 +5,7 @@ use agentos_abi::{Action, Cost, Effect, Finding, Pid, Refusal, Stage};
 use crate::budget::{Verdict, verdict};
 use crate::gate;
 use crate::label;
-use crate::queue::group_has_room;
+use crate::queue;
 use crate::request::{carried, over_budget, refusal};
 use crate::state::State;
 
@@ -47,7 +47,7 @@ pub(crate) fn findings(
         None => free(Stage::Rule, "rules", "no rule catches it"),
     });
     found.push(budget(state, pid, estimate));
-    found.push(queue(state, pid, lane));
+    found.push(queue(state, pid, lane, &estimate));
     found
 }
 
@@ -63,18 +63,17 @@ fn budget(state: &State, pid: Pid, estimate: Cost) -> Finding {
     }
 }
 
-fn queue(state: &State, pid: Pid, lane: Option<&str>) -> Finding {
+fn queue(state: &State, pid: Pid, lane: Option<&str>, estimate: &Cost) -> Finding {
     let Some(name) = lane else { return free(Stage::Queue, "none", "it queues for nothing") };
-    let full = state.lanes.get(name).is_some_and(|lane| !lane.is_free() || lane.has_waiting());
-    if full {
-        let full = refusal(Stage::Queue, name, format!("all places of lane `{name}` are taken"));
-        return finding("wait", full, Some("a larger concurrency, or fewer others"));
+    match queue::hindrance(state, state.now_us, lane, state.group_of(pid), estimate) {
+        Some(full) if full.name == "concurrency" => {
+            finding("wait", full, Some("a larger concurrency of its group"))
+        }
+        Some(full) => {
+            finding("wait", full, Some("more places or a higher rate of the lane, or fewer others"))
+        }
+        None => free(Stage::Queue, name, "there is a place"),
     }
-    if !group_has_room(state, state.group_of(pid)) {
-        let full = refusal(Stage::Queue, "concurrency", "its group runs as many as it may".to_owned());
-        return finding("wait", full, Some("a larger concurrency of its group"));
-    }
-    free(Stage::Queue, name, "there is a place")
 }
 
 fn free(stage: Stage, name: &str, message: &str) -> Finding {

@@ -231,6 +231,7 @@ fn a_standing_yes_is_for_the_same_process_and_the_exact_action() {
         lane: None,
         recovery: Recovery::Once,
         deadline_us: None,
+        priority: Priority::Normal,
         client: false,
         digest: Some(digest.to_owned()),
         unattended: false,
@@ -267,6 +268,7 @@ fn what_would_need_a_person_is_denied_where_nobody_can_be_asked() {
         lane: None,
         recovery: Recovery::Once,
         deadline_us: None,
+        priority: Priority::Normal,
         client: false,
         digest: None,
         unattended: true,
@@ -301,10 +303,10 @@ fn untrusted_data_private_data_and_a_way_out_do_not_meet_without_a_person() {
 #[test]
 fn a_request_that_waited_is_looked_at_again_before_it_goes() {
     let (mut os, root) = Driven::new();
-    os.call(Call::Lane { lane: "l".to_owned(), capacity: 0 });
+    os.call(Call::Lane { lane: "l".to_owned(), capacity: 0, rates: Rates::default() });
     let waits = waiting(&os.request(root, publish("refs/heads/main"), Cost::ZERO, Some("l")));
     load(&mut os, vec![no_main(Effect::Ask)]);
-    os.call(Call::Lane { lane: "l".to_owned(), capacity: 1 });
+    os.call(Call::Lane { lane: "l".to_owned(), capacity: 1, rates: Rates::default() });
     assert_eq!(os.decided(waits), None);
     assert_eq!(os.kernel.state().questions().count(), 1);
     os.call(Call::Answer { request: waits, approve: true, standing: false });

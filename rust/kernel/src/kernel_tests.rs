@@ -99,7 +99,7 @@ fn a_stream_extends_its_reservation_or_is_cut() {
 #[test]
 fn groups_share_a_lane_by_weight_and_keep_to_their_concurrency() {
     let (mut os, root) = Driven::new();
-    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 1 });
+    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 1, rates: Rates::default() });
     let heavy = Some(GroupSpec { weight: 3, concurrency: 0 });
     let light = Some(GroupSpec { weight: 1, concurrency: 0 });
     let a = os.spawn(root, vec![any_tool()], Limit::default(), heavy);
@@ -129,7 +129,7 @@ fn groups_share_a_lane_by_weight_and_keep_to_their_concurrency() {
 #[test]
 fn a_group_never_runs_more_than_it_may() {
     let (mut os, root) = Driven::new();
-    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 9 });
+    os.call(Call::Lane { lane: "exec".to_owned(), capacity: 9, rates: Rates::default() });
     let group = Some(GroupSpec { weight: 1, concurrency: 2 });
     let batch = os.spawn(root, vec![Scope::Spawn], Limit::default(), group);
     let spec = ChildSpec { name: "u".to_owned(), ..ChildSpec::default() };
@@ -194,7 +194,7 @@ fn illegal_signals_are_errors() {
 #[test]
 fn a_deadline_denies_what_still_waits() {
     let (mut os, root) = Driven::new();
-    os.call(Call::Lane { lane: "l".to_owned(), capacity: 0 });
+    os.call(Call::Lane { lane: "l".to_owned(), capacity: 0, rates: Rates::default() });
     let call = Call::Request {
         pid: root,
         key: "late".to_owned(),
@@ -204,6 +204,7 @@ fn a_deadline_denies_what_still_waits() {
         lane: Some("l".to_owned()),
         recovery: Recovery::Repeatable,
         deadline_us: Some(1_000),
+        priority: Priority::Normal,
         client: false,
         digest: None,
         unattended: false,
@@ -231,23 +232,6 @@ fn a_record_too_large_for_an_entry_is_refused() {
     let put = |body: String| Call::Put { kind: "k".to_owned(), id: "i".to_owned(), body };
     assert!(matches!(os.call(put("x".repeat(4_000))), Reply::Refused { .. }));
     assert_eq!(os.call(put("{}".to_owned())), Reply::Done);
-}
-
-/// Splitmix64: a seeded walk needs no more.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        (!from.is_empty()).then(|| from[self.roll(from.len() as u64) as usize])
-    }
 }
 
 /// A tool is put to a person, or denied, once a secret was used.
@@ -385,12 +369,14 @@ fn check(os: &Driven) {
     for (_, waiting) in state.requests.iter().filter(|(_, waiting)| waiting.question.is_some()) {
         assert!(waiting.deadline_us.is_some(), "a question has a deadline");
     }
+    // Work conservation: whatever may go has gone.
+    assert!(state.due.is_empty() && state.wakes.first().is_none_or(|(at, _)| *at > os.now_us));
     for (name, lane) in &state.lanes {
         let used = state
             .tickets
             .iter()
-            .filter(|(_, ticket)| ticket.place.as_ref().is_some_and(|(at, _)| at == name));
-        assert_eq!(used.count(), lane.used as usize, "lane {name}");
+            .filter(|(_, ticket)| ticket.held.as_ref().is_some_and(|held| held.lane == *name));
+        assert_eq!(used.count(), lane.used() as usize, "lane {name}");
     }
 }
 
@@ -399,7 +385,7 @@ fn random_walks_keep_the_invariants_and_recover_to_the_identical_state() {
     for seed in 0..300 {
         let mut dice = Dice(seed);
         let (mut os, _) = Driven::new();
-        os.call(Call::Lane { lane: "exec".to_owned(), capacity: 3 });
+        os.call(Call::Lane { lane: "exec".to_owned(), capacity: 3, rates: Rates::default() });
         for _ in 0..120 {
             stir(&mut os, &mut dice);
             check(&os);

@@ -10,15 +10,21 @@
 //! arguments. Whatever is iterated is ordered.
 
 mod apply;
+mod bucket;
 mod budget;
 mod capability;
 mod decide;
 mod explain;
+mod fair;
 mod gate;
+mod heap;
 mod holdings;
 mod label;
+mod lane;
 mod life;
 mod need;
+mod place;
+mod pressure;
 mod process;
 mod queue;
 mod request;
@@ -31,6 +37,7 @@ mod view;
 use agentos_abi::{Call, Entry, Event, Fact, Reply};
 
 pub use capability::{covers, meet};
+pub use lane::Lane;
 pub use state::State;
 
 /// What one call brought about.
@@ -63,14 +70,12 @@ impl Kernel {
         while let Some(fact) = settle::next(&self.state, at_us) {
             self.commit(at_us, fact, &mut step);
         }
-        self.state.stirred = false;
         step
     }
 
     /// Applies one entry of the journal.
     pub fn recover(&mut self, entry: &Entry) {
         apply::apply(&mut self.state, entry);
-        self.state.stirred = false;
     }
 
     /// Read access, for views.
@@ -93,3 +98,11 @@ mod driven;
 #[cfg(test)]
 #[path = "kernel_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "naive_tests.rs"]
+mod naive_tests;
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod reference_tests;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agentos_abi::{
-    Born, CapabilityId, ChildSpec, Cost, ExitStatus, Grant, Labels, Pid, State as ProcessState, TicketId,
+    Born, CapabilityId, ChildSpec, Cost, ExitStatus, Grant, Labels, Outcome, Pid, State as ProcessState,
+    TicketId,
 };
 
 use crate::apply::complete;
@@ -47,6 +48,8 @@ pub(crate) fn bear(
         budget: spec.budget,
         spent: Cost::ZERO,
         reserved: Cost::ZERO,
+        parked: BTreeSet::new(),
+        promised: Cost::ZERO,
         group: spec.group.clone().map(|spec| Group { spec, running: 0 }),
         answers: BTreeMap::new(),
         labels,
@@ -131,7 +134,7 @@ pub(crate) fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
     } else {
         let ticket = state.process_mut(pid).and_then(|process| process.spawn_ticket.take());
         if let Some(ticket) = ticket {
-            complete(state, ticket, Cost::ZERO, Labels::BOTTOM);
+            complete(state, ticket, Outcome::Ok, Cost::ZERO, Labels::BOTTOM, None);
         }
         // A child of root has nobody to be looked up by once it has exited; others stay until their parent
         // goes.
@@ -197,7 +200,7 @@ pub(crate) fn given_up(state: &mut State, pid: Pid) {
     leave_pending(state, pid);
     let ticket = state.process_mut(pid).and_then(|process| process.spawn_ticket.take());
     if let Some(ticket) = ticket {
-        complete(state, ticket, Cost::ZERO, Labels::BOTTOM);
+        complete(state, ticket, Outcome::Ok, Cost::ZERO, Labels::BOTTOM, None);
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) struct Process {
     pub(crate) budget: Limit,
     pub(crate) spent: Cost,
     pub(crate) reserved: Cost,
+    /// Requests that wait for this budget, oldest first, by their turns.
+    pub(crate) parked: BTreeSet<(u64, RequestId)>,
+    /// What is kept for requests that waited for it, until they go.
+    pub(crate) promised: Cost,
     /// The scheduling group it heads, if any.
     pub(crate) group: Option<Group>,
     pub(crate) answers: BTreeMap<String, Answer>,
@@ -75,6 +79,12 @@ pub(crate) struct Group {
     pub(crate) spec: GroupSpec,
     /// Tickets from queued requests that it holds.
     pub(crate) running: u32,
+}
+
+impl Group {
+    pub(crate) fn has_room(&self) -> bool {
+        self.spec.concurrency == 0 || self.running < self.spec.concurrency
+    }
 }
 
 impl Process {

@@ -1,135 +1,184 @@
-//! Weighted fair queueing over scheduling groups, one queue per lane and group.
+//! Where waiting requests stand, and which of them goes next.
 //!
-//! Start-time fair queueing (Goyal, Vin, Cheng 1996): each admission moves its group's tag on by
-//! `STRIDE / weight`; the group with the smallest tag is admitted next. INVARIANT: a group that was idle
-//! enters at the lane's virtual time, so it neither hoards credit nor pays for its absence.
+//! A request waits in its lane for its turn, or at the budget that is short for it, or, while its process is
+//! suspended, in neither. INVARIANT: every change keeps `wakes` (when a lane can admit its next) and `due`
+//! (budgets with room for the first that waits there) right, so what follows is read off the state, never
+//! searched for, and the journal cut off at any entry goes on the same way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use agentos_abi::{Cost, Pid, Refusal, RequestId, Stage};
 
-use agentos_abi::{Pid, RequestId};
-
-use crate::budget::{Verdict, verdict};
-use crate::state::{State, Waiting};
-
-/// The distance between two admissions of a group of weight 1.
-const STRIDE: u64 = 1 << 20;
+use crate::budget::{self, Verdict, outlook};
+use crate::place::{group_has_room, seat};
+use crate::request::refusal;
+use crate::state::State;
 
 /// The lane of requests that wait for budget alone.
 pub(crate) const UNLIMITED: &str = "";
+/// How much later a request of one priority may come and still go before one of the priority below. It bounds
+/// what urgency can do: nobody is overtaken by what comes more than three of these after it.
+pub(crate) const AGE_STEP_US: u64 = 60_000_000;
+/// How long a request waits that names no deadline: a week, longer than any batch takes for its turn.
+pub(crate) const LONGEST_WAIT_US: u64 = 7 * 24 * 3_600_000_000;
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lane {
-    /// How many tickets it admits at once.
-    pub(crate) capacity: u32,
-    pub(crate) used: u32,
-    virtual_time: u64,
-    groups: BTreeMap<Pid, Queue>,
-    /// Groups with someone waiting, by tag.
-    heads: BTreeSet<(u64, Pid)>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Queue {
-    tag: u64,
-    requests: BTreeMap<u64, RequestId>,
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Self { capacity: u32::MAX, used: 0, virtual_time: 0, groups: BTreeMap::new(), heads: BTreeSet::new() }
-    }
-}
-
-impl Lane {
-    pub(crate) fn join(&mut self, group: Pid, turn: u64, request: RequestId) {
-        let queue = self.groups.entry(group).or_default();
-        if queue.requests.is_empty() {
-            queue.tag = queue.tag.max(self.virtual_time);
-            self.heads.insert((queue.tag, group));
-        }
-        queue.requests.insert(turn, request);
-    }
-
-    pub(crate) fn leave(&mut self, group: Pid, turn: u64) {
-        if let Some(queue) = self.groups.get_mut(&group) {
-            queue.requests.remove(&turn);
-            if queue.requests.is_empty() {
-                self.heads.remove(&(queue.tag, group));
-            }
-        }
-    }
-
-    /// Takes a place for `group` and moves its tag on.
-    pub(crate) fn admit(&mut self, group: Pid, weight: u32) {
-        self.used = self.used.saturating_add(1);
-        let queue = self.groups.entry(group).or_default();
-        self.heads.remove(&(queue.tag, group));
-        queue.tag = queue.tag.max(self.virtual_time);
-        self.virtual_time = queue.tag;
-        queue.tag = queue.tag.saturating_add(STRIDE / u64::from(weight.max(1)));
-        if !queue.requests.is_empty() {
-            self.heads.insert((queue.tag, group));
-        }
-    }
-
-    pub(crate) fn release(&mut self) {
-        self.used = self.used.saturating_sub(1);
-    }
-
-    /// Forgets a group that has exited.
-    pub(crate) fn forget(&mut self, group: Pid) {
-        if let Some(queue) = self.groups.remove(&group) {
-            self.heads.remove(&(queue.tag, group));
-        }
-    }
-
-    pub(crate) fn is_free(&self) -> bool {
-        self.used < self.capacity
-    }
-
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.heads.is_empty()
-    }
+/// Where a waiting request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    Lane,
+    /// At the budget of this process, first in first out.
+    Parked(Pid),
+    /// Its process is suspended.
+    Aside,
 }
 
 /// What the queues say next.
 pub(crate) enum Next {
     Admit(RequestId),
+    /// Its budget is short for now.
+    Park(RequestId, Pid),
+    /// The budget that it waits for has room for it.
+    Promise(RequestId, Pid),
     /// Its budget can no longer carry it, whatever is released.
     Refuse(RequestId, Pid, &'static str),
 }
 
-/// The next request that a lane can admit, in lane order, then by tag, then by turn.
-pub(crate) fn next(state: &State) -> Option<Next> {
-    for lane in state.lanes.values().filter(|lane| lane.is_free()) {
-        for (_, group) in &lane.heads {
-            if !group_has_room(state, *group) {
-                continue;
-            }
-            let Some(queue) = lane.groups.get(group) else { continue };
-            for request in queue.requests.values() {
-                let Some(waiting) = state.request(*request) else { continue };
-                match outlook(state, waiting) {
-                    Some(Verdict::Fits) => return Some(Next::Admit(*request)),
-                    Some(Verdict::Never { of, amount }) => return Some(Next::Refuse(*request, of, amount)),
-                    Some(Verdict::Later { .. }) | None => {}
-                }
-            }
-        }
+/// What follows: first for those who wait for budget, then for the lane that could admit longest.
+pub(crate) fn next(state: &State, now_us: u64) -> Option<Next> {
+    if let Some(of) = state.due.first() {
+        let (_, id) = *state.process(*of)?.parked.first()?;
+        return Some(match outlook(state, state.request(id)?) {
+            Verdict::Fits => Next::Promise(id, *of),
+            Verdict::Later { of, .. } => Next::Park(id, of),
+            Verdict::Never { of, amount } => Next::Refuse(id, of, amount),
+        });
     }
-    None
+    let (_, lane) = state.wakes.first().filter(|(at, _)| *at <= now_us)?;
+    let id = state.lanes.get(lane)?.first()?;
+    Some(match outlook(state, state.request(id)?) {
+        Verdict::Fits => Next::Admit(id),
+        Verdict::Later { of, .. } => Next::Park(id, of),
+        Verdict::Never { of, amount } => Next::Refuse(id, of, amount),
+    })
 }
 
-/// Whether the group may hold one more queued ticket.
-pub(crate) fn group_has_room(state: &State, group: Pid) -> bool {
-    state
-        .process(group)
-        .and_then(|process| process.group.as_ref())
-        .is_none_or(|group| group.spec.concurrency == 0 || group.running < group.spec.concurrency)
+/// Why something of `group` that costs this much cannot have a place in `lane` now, if it cannot.
+pub(crate) fn hindrance(
+    state: &State,
+    now_us: u64,
+    lane: Option<&str>,
+    group: Pid,
+    estimate: &Cost,
+) -> Option<Refusal> {
+    let name = lane.filter(|lane| *lane != UNLIMITED)?;
+    if !group_has_room(state, group) {
+        return Some(refusal(Stage::Queue, "concurrency", "its group runs as many as it may".to_owned()));
+    }
+    let lane = state.lanes.get(name)?;
+    let why = |message: String| Some(refusal(Stage::Queue, name, message));
+    let Some(ready_us) = lane.ready_us(estimate) else {
+        return why(format!("all places of lane `{name}` are taken"));
+    };
+    if lane.closed_until_us() > now_us {
+        let seconds = (lane.closed_until_us() - now_us).div_ceil(1_000_000);
+        return why(format!("the provider of lane `{name}` asked to be left alone for {seconds} s more"));
+    }
+    if ready_us > now_us {
+        return why(format!("lane `{name}` has given what it gives a minute"));
+    }
+    lane.first().is_some().then(|| refusal(Stage::Queue, name, format!("others are before it in `{name}`")))
 }
 
-/// The budget's word on a waiting request; `None` while its process is suspended.
-fn outlook(state: &State, waiting: &Waiting) -> Option<Verdict> {
-    state.process(waiting.pid).filter(|process| process.is_active())?;
-    Some(verdict(state, waiting.pid, waiting.estimate))
+/// What its group is charged for a request's admission.
+pub(crate) fn charge(state: &State, lane: Option<&str>, cost: &Cost) -> u64 {
+    lane.and_then(|lane| state.lanes.get(lane)).map_or(agentos_abi::PLACE, |lane| lane.charge(cost))
 }
+
+/// Takes a request into its lane's queue.
+pub(crate) fn join(state: &mut State, id: RequestId) {
+    let Some(waiting) = state.request_mut(id) else { return };
+    waiting.stand = Stand::Lane;
+    let (group, order, lane) = (waiting.group, waiting.order(), waiting.lane_name().to_owned());
+    seat(state, &lane, group);
+    if let Some(lane) = state.lanes.get_mut(&lane) {
+        lane.join(group, order, id);
+    }
+    rouse(state, &lane);
+}
+
+/// Has a request wait for the budget of `of`, by its age.
+pub(crate) fn park(state: &mut State, id: RequestId, of: Pid) {
+    leave(state, id);
+    let Some(waiting) = state.request_mut(id) else { return };
+    waiting.stand = Stand::Parked(of);
+    let turn = waiting.turn;
+    if let Some(process) = state.process_mut(of) {
+        process.parked.insert((turn, id));
+    }
+    budget::rouse(state, of);
+}
+
+/// Keeps what a request asks for at `of`, where it waited, until its turn in its lane.
+pub(crate) fn promise(state: &mut State, id: RequestId, of: Pid) {
+    leave(state, id);
+    let Some(waiting) = state.request_mut(id) else { return };
+    waiting.promised = Some(of);
+    let estimate = waiting.estimate;
+    if let Some(process) = state.process_mut(of) {
+        process.promised = process.promised.plus(estimate);
+    }
+    budget::rouse(state, of);
+    join(state, id);
+}
+
+/// Takes a request out of wherever it waits, with what it was promised.
+pub(crate) fn leave(state: &mut State, id: RequestId) {
+    let Some(waiting) = state.request_mut(id) else { return };
+    let (stand, promised) = (waiting.stand, waiting.promised.take());
+    waiting.stand = Stand::Aside;
+    let (group, order, turn, estimate) = (waiting.group, waiting.order(), waiting.turn, waiting.estimate);
+    let lane = waiting.lane_name().to_owned();
+    match stand {
+        Stand::Lane => {
+            if let Some(lane) = state.lanes.get_mut(&lane) {
+                lane.leave(group, order);
+            }
+            rouse(state, &lane);
+        }
+        Stand::Parked(of) => {
+            if let Some(process) = state.process_mut(of) {
+                process.parked.remove(&(turn, id));
+            }
+            budget::rouse(state, of);
+        }
+        Stand::Aside => {}
+    }
+    if let Some(of) = promised {
+        if let Some(process) = state.process_mut(of) {
+            process.promised = process.promised.minus(estimate);
+        }
+        budget::rouse(state, of);
+    }
+}
+
+/// Notes when a lane can admit its next.
+pub(crate) fn rouse(state: &mut State, name: &str) {
+    let Some(lane) = state.lanes.get(name) else { return };
+    let first = lane.first().and_then(|id| state.request(id));
+    let wake_us = first.and_then(|waiting| lane.ready_us(&waiting.estimate));
+    let before = lane.wake_us;
+    if before == wake_us {
+        return;
+    }
+    if let Some(lane) = state.lanes.get_mut(name) {
+        lane.wake_us = wake_us;
+    }
+    if let Some(at) = before {
+        state.wakes.remove(&(at, name.to_owned()));
+    }
+    if let Some(at) = wake_us {
+        state.wakes.insert((at, name.to_owned()));
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

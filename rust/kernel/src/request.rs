@@ -2,22 +2,22 @@
 //! (`Deny < Ask < Wait < Go`), and says which capability, label, rule, budget or lane it was.
 
 use agentos_abi::{
-    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Effect, Fact, Grant, Pid, Recovery,
-    Refusal, RequestId, Scope, Stage, TicketId,
+    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Effect, Fact, Grant, Pid, Priority,
+    Recovery, Refusal, RequestId, Scope, Stage, TicketId,
 };
 
-use crate::budget::{Verdict, verdict};
+use crate::budget::{Verdict, outlook, verdict};
 use crate::capability::meet_grants;
 use crate::gate;
 use crate::label;
 use crate::need::Need;
 use crate::process::Answer;
-use crate::queue::{UNLIMITED, group_has_room};
+use crate::queue::{self, AGE_STEP_US, LONGEST_WAIT_US, Stand, UNLIMITED};
 use crate::state::{State, Waiting};
 use crate::view::describe_amount;
 
 /// Longest key and name, so that an entry stays under 4 KiB.
-const NAME_BYTES: usize = 128;
+pub(crate) const NAME_BYTES: usize = 128;
 /// Most bytes of scopes in one action, likewise.
 const SCOPE_BYTES: usize = 1_600;
 
@@ -37,6 +37,7 @@ pub(crate) struct Request<'a> {
     pub(crate) lane: Option<&'a str>,
     pub(crate) recovery: Recovery,
     pub(crate) deadline_us: Option<u64>,
+    pub(crate) priority: Priority,
     pub(crate) client: bool,
     pub(crate) digest: Option<&'a str>,
     pub(crate) unattended: bool,
@@ -49,7 +50,7 @@ pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Deci
         return (Decision::Deny { refusal }, None);
     };
     if let Some(answer) = process.answers.get(request.key) {
-        return (repeat(state, answer), None);
+        return (repeat(state, now_us, answer), None);
     }
     let by = match admission(state, now_us, request) {
         Ok(by) => by,
@@ -69,19 +70,23 @@ pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Deci
         unattended: request.unattended,
         question: None,
         approved: None,
+        priority: request.priority,
         group: state.group_of(request.pid),
         turn: state.turn,
+        order_us: order_us(now_us, request.priority),
+        stand: Stand::Aside,
+        promised: None,
     };
     match gated(state, &waiting) {
         Gated::Denied(refusal) => deny(request, refusal),
         Gated::Asks(question) => {
             waiting.deadline_us = Some(asking_until(now_us, waiting.deadline_us));
             waiting.question = Some(question.clone());
-            queue(state, waiting, question)
+            queue(state, now_us, waiting, question)
         }
-        Gated::Free => match hindrance(state, &waiting) {
+        Gated::Free => match hindrance(state, now_us, &waiting) {
             None => go(state, now_us, &waiting, None, by),
-            Some(refusal) => queue(state, waiting, refusal),
+            Some(refusal) => queue(state, now_us, waiting, refusal),
         },
     }
 }
@@ -195,14 +200,14 @@ pub(crate) fn over_budget(state: &State, of: Pid, amount: &str, final_: bool) ->
     refusal(Stage::Budget, amount, format!("the budget of `{owner}` ({limit}) {why}"))
 }
 
-fn repeat(state: &State, answer: &Answer) -> Decision {
+fn repeat(state: &State, now_us: u64, answer: &Answer) -> Decision {
     match answer {
         Answer::Waiting(request) => {
             let asked = state.request(*request).and_then(|waiting| waiting.question.clone());
             if let Some(refusal) = asked {
                 return Decision::Ask { request: *request, refusal };
             }
-            let why = state.request(*request).and_then(|waiting| hindrance(state, waiting));
+            let why = state.request(*request).and_then(|waiting| hindrance(state, now_us, waiting));
             let refusal =
                 why.unwrap_or_else(|| refusal(Stage::Queue, "turn", "it is about to go".to_owned()));
             Decision::Wait { request: *request, refusal }
@@ -246,7 +251,8 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
         | Action::Endorse
         | Action::Declassify => "",
     };
-    if request.key.is_empty() || request.key.len() > NAME_BYTES || name.len() > NAME_BYTES {
+    let lane = request.lane.unwrap_or_default();
+    if request.key.is_empty() || [request.key, name, lane].iter().any(|name| name.len() > NAME_BYTES) {
         let message = format!("keys and names are 1 to {NAME_BYTES} bytes long");
         return Err(refusal(Stage::Process, "name", message));
     }
@@ -344,20 +350,15 @@ fn born(state: &State, now_us: u64, parent: Pid, spec: &ChildSpec) -> Result<Bor
 }
 
 /// Why a request that is otherwise admitted has to wait, if it has to.
-fn hindrance(state: &State, waiting: &Waiting) -> Option<Refusal> {
+fn hindrance(state: &State, now_us: u64, waiting: &Waiting) -> Option<Refusal> {
     if state.process(waiting.pid).is_some_and(|process| !process.is_active()) {
         return Some(refusal(Stage::Process, "suspended", "its process is suspended".to_owned()));
     }
-    if let Some(name) = waiting.lane.as_deref() {
-        let lane = state.lanes.get(name);
-        if lane.is_some_and(|lane| !lane.is_free() || lane.has_waiting()) {
-            return Some(refusal(Stage::Queue, name, format!("all places of lane `{name}` are taken")));
-        }
-        if !group_has_room(state, waiting.group) {
-            return Some(refusal(Stage::Queue, "concurrency", "its group runs as many as it may".to_owned()));
-        }
+    let place = queue::hindrance(state, now_us, waiting.lane.as_deref(), waiting.group, &waiting.estimate);
+    if place.is_some() {
+        return place;
     }
-    match verdict(state, waiting.pid, waiting.estimate) {
+    match outlook(state, waiting) {
         Verdict::Fits => None,
         Verdict::Later { of, amount } => Some(over_budget(state, of, amount, false)),
         Verdict::Never { of, amount } => Some(over_budget(state, of, amount, true)),
@@ -396,6 +397,7 @@ fn go(
         lane: waiting.lane.clone(),
         recovery: waiting.recovery,
         client: waiting.client,
+        charge: queue::charge(state, waiting.lane.as_deref(), &waiting.estimate),
         by,
         child,
         moves: gate::actor(state, waiting.pid)
@@ -405,9 +407,24 @@ fn go(
     (decision, Some(fact))
 }
 
-fn queue(state: &State, waiting: Waiting, refusal: Refusal) -> (Decision, Option<Fact>) {
+/// Among those of its group, an earlier arrival or a higher priority goes first.
+fn order_us(now_us: u64, priority: Priority) -> u64 {
+    let steps = match priority {
+        Priority::Critical => 0,
+        Priority::High => 1,
+        Priority::Normal => 2,
+        Priority::Low => 3,
+    };
+    now_us.saturating_add(steps * AGE_STEP_US)
+}
+
+fn queue(state: &State, now_us: u64, waiting: Waiting, refusal: Refusal) -> (Decision, Option<Fact>) {
     let (index, generation) = state.requests.upcoming(0);
     let request = RequestId::new(index, generation);
+    let parked = match outlook(state, &waiting) {
+        Verdict::Later { of, .. } if waiting.question.is_none() && refusal.stage == Stage::Budget => Some(of),
+        Verdict::Later { .. } | Verdict::Never { .. } | Verdict::Fits => None,
+    };
     let decision = match &waiting.question {
         Some(_) => Decision::Ask { request, refusal },
         None => Decision::Wait { request, refusal },
@@ -421,8 +438,11 @@ fn queue(state: &State, waiting: Waiting, refusal: Refusal) -> (Decision, Option
         parent: waiting.parent,
         lane: Some(waiting.lane.unwrap_or_else(|| UNLIMITED.to_owned())),
         recovery: waiting.recovery,
-        deadline_us: waiting.deadline_us,
+        deadline_us: waiting.deadline_us.or(Some(now_us.saturating_add(LONGEST_WAIT_US))),
         client: waiting.client,
+        priority: waiting.priority,
+        order_us: waiting.order_us,
+        parked,
         digest: waiting.digest,
         question: waiting.question,
         unattended: waiting.unattended,

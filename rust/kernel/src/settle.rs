@@ -26,7 +26,7 @@ fn expired(state: &State, now_us: u64) -> Option<Fact> {
     let (at, id) = state.expiries.first().filter(|(at, _)| *at <= now_us)?;
     let _ = at;
     let ticket = state.ticket(*id)?;
-    Some(lost(*id, ticket))
+    Some(lost(state, *id, ticket))
 }
 
 fn overdue(state: &State, now_us: u64) -> Option<Fact> {
@@ -73,11 +73,10 @@ fn close_child(state: &State, child: Pid) -> Option<Fact> {
 }
 
 fn admission(state: &State, now_us: u64) -> Option<Fact> {
-    if !state.stirred {
-        return None;
-    }
-    match queue::next(state)? {
+    match queue::next(state, now_us)? {
         Next::Admit(request) => admit(state, now_us, request),
+        Next::Park(request, of) => Some(Fact::Parked { request, of }),
+        Next::Promise(request, of) => Some(Fact::Promised { request, of }),
         Next::Refuse(request, of, amount) => {
             Some(denied(state.request(request)?, request, over_budget(state, of, amount, true)))
         }
@@ -127,6 +126,8 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         | Fact::Passed { .. }
         | Fact::Rules { .. }
         | Fact::Rule { .. }
+        | Fact::Parked { .. }
+        | Fact::Promised { .. }
         | Fact::Go { .. }
         | Fact::Denied { .. }
         | Fact::Progress { .. }
@@ -138,6 +139,7 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         | Fact::Derived { .. }
         | Fact::Revoked { .. }
         | Fact::Lane { .. }
+        | Fact::Pressure { .. }
         | Fact::Put { .. } => None,
     }
 }

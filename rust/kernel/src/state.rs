@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agentos_abi::{Action, CapabilityId, Cost, Grant, Pid, Recovery, Refusal, RequestId, Rule, TicketId};
+use agentos_abi::{
+    Action, CapabilityId, Cost, Grant, Pid, Priority, Recovery, Refusal, RequestId, Rule, TicketId,
+};
 
+use crate::fair::Order;
+use crate::lane::Lane;
 use crate::process::Process;
-use crate::queue::Lane;
+use crate::queue::{Stand, UNLIMITED};
 use crate::table::Table;
 
 /// One capability: who holds it, where it came from, what was derived from it, what it carries now.
@@ -28,8 +32,7 @@ pub(crate) struct Ticket {
     pub(crate) reserved: Cost,
     pub(crate) progress: Cost,
     pub(crate) parent: Option<TicketId>,
-    /// The lane whose place it takes, and the group it counts for.
-    pub(crate) place: Option<(String, Pid)>,
+    pub(crate) held: Option<Held>,
     pub(crate) recovery: Recovery,
     pub(crate) client: bool,
     pub(crate) cancelling: bool,
@@ -37,6 +40,17 @@ pub(crate) struct Ticket {
     pub(crate) expires_us: Option<u64>,
     pub(crate) by: Vec<CapabilityId>,
     pub(crate) child: Option<Pid>,
+}
+
+/// The place that a ticket takes in a lane.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) lane: String,
+    /// The group it counts for.
+    pub(crate) group: Pid,
+    /// What that was charged, and what it was charged for.
+    pub(crate) charge: u64,
+    pub(crate) estimate: Cost,
 }
 
 /// A request in the queue.
@@ -58,9 +72,25 @@ pub(crate) struct Waiting {
     pub(crate) question: Option<Refusal>,
     /// The name of the question that a person has answered with yes.
     pub(crate) approved: Option<String>,
-    /// Its group and its place in the group's queue.
+    pub(crate) priority: Priority,
     pub(crate) group: Pid,
+    /// Its age: the smaller, the older.
     pub(crate) turn: u64,
+    /// Its place among those of its group, with `turn` among equals.
+    pub(crate) order_us: u64,
+    pub(crate) stand: Stand,
+    /// The process whose budget keeps its estimate for it.
+    pub(crate) promised: Option<Pid>,
+}
+
+impl Waiting {
+    pub(crate) fn lane_name(&self) -> &str {
+        self.lane.as_deref().unwrap_or(UNLIMITED)
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        (self.order_us, self.turn)
+    }
 }
 
 /// Everything the kernel knows.
@@ -85,8 +115,10 @@ pub struct State {
     pub(crate) restarts: BTreeSet<(u64, Pid)>,
     /// Ranks handed out to processes.
     pub(crate) births: u64,
-    /// Something was released or queued since the queues were last looked at.
-    pub(crate) stirred: bool,
+    /// Lanes that can admit their next, with when (UTC microseconds).
+    pub(crate) wakes: BTreeSet<(u64, String)>,
+    /// Processes whose budget decides on the first request that waits for it.
+    pub(crate) due: BTreeSet<Pid>,
     pub(crate) records: BTreeMap<String, BTreeMap<String, String>>,
     /// Requests that wait for a person.
     pub(crate) questions: BTreeSet<RequestId>,
@@ -141,8 +173,11 @@ impl State {
 
     /// The nearest process at or above `pid` that heads a scheduling group.
     pub(crate) fn group_of(&self, pid: Pid) -> Pid {
-        let heads = |pid: &Pid| self.process(*pid).is_some_and(|process| process.group.is_some());
-        self.lineage(pid).into_iter().find(heads).unwrap_or(pid)
+        self.lineage(pid).into_iter().find(|pid| self.heads_group(*pid)).unwrap_or(pid)
+    }
+
+    pub(crate) fn heads_group(&self, pid: Pid) -> bool {
+        self.process(pid).is_some_and(|process| process.group.is_some())
     }
 
     /// `capability` and everything derived from it.
@@ -164,6 +199,7 @@ impl State {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let restart = self.restarts.first().map(|(at, _)| *at);
-        [deadline, expiry, restart].into_iter().flatten().min()
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        [deadline, expiry, restart, wake].into_iter().flatten().min()
     }
 }

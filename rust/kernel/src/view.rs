@@ -7,6 +7,7 @@ use agentos_abi::{Action, Cost, Finding, Limit, Pid, ProcessView, Question, Rule
 use crate::explain;
 use crate::request::holds;
 
+use crate::queue::{Stand, UNLIMITED};
 use crate::state::State;
 
 impl State {
@@ -25,9 +26,12 @@ impl State {
     pub fn processes(&self) -> impl Iterator<Item = ProcessView> {
         self.processes.iter().map(|((index, generation), process)| {
             let pid = Pid::new(index, generation);
-            let waiting_on = process.waiting.first().and_then(|id| self.request(*id)).map(|waiting| {
-                waiting.lane.clone().filter(|lane| !lane.is_empty()).unwrap_or_else(|| "budget".to_owned())
-            });
+            let waiting_on =
+                process.waiting.first().and_then(|id| self.request(*id)).map(|waiting| match waiting.stand {
+                    Stand::Parked(_) => "budget".to_owned(),
+                    Stand::Lane | Stand::Aside if waiting.lane_name() == UNLIMITED => "budget".to_owned(),
+                    Stand::Lane | Stand::Aside => waiting.lane_name().to_owned(),
+                });
             ProcessView {
                 pid,
                 parent: process.parent,
