@@ -53,10 +53,13 @@ from agentos.messages import (
     Limit,
     Outcome,
     Pid,
+    PressureCall,
+    Priority,
     ProcessView,
     ProgressCall,
     PutCall,
     Question,
+    Rates,
     Recovery,
     Refusal,
     RefusedReply,
@@ -264,6 +267,7 @@ class Kernel(ReadOnlyKernel):
         lane: str | None = None,
         recovery: Recovery = "repeatable",
         deadline_us: int | None = None,
+        priority: Priority = "normal",
         client: bool = False,
         digest: str | None = None,
         unattended: bool = False,
@@ -275,7 +279,9 @@ class Kernel(ReadOnlyKernel):
         is a denial); a cancelled wait withdraws the request. `digest` is the SHA-256 (hex) of arguments that
         the action does not hold: a person's yes is bound to it. Raises Denied or BudgetExceeded. `estimate`
         is reserved up the tree until the ticket is completed. With a `lane` it is new work, which also waits
-        while little disk is left; `on_low_disk` is called when it must.
+        while little disk is left; `on_low_disk` is called when it must. It waits until `deadline_us` (UTC
+        microseconds; default a week from now) and is denied then. `priority` counts among the requests of
+        its group: one step is worth a minute's earlier arrival.
         """
         import trio
 
@@ -291,6 +297,7 @@ class Kernel(ReadOnlyKernel):
             lane=lane,
             recovery=recovery,
             deadline_us=deadline_us,
+            priority=priority,
             client=client,
             digest=digest,
             unattended=unattended,
@@ -416,9 +423,15 @@ class Kernel(ReadOnlyKernel):
         self._done(self._call(SignalCall(by=self.root if by is None else by, pid=pid, signal=signal)))
         await self.wait_durable()
 
-    async def lane(self, lane: str, capacity: int) -> None:
-        """Sets how many tickets `lane` admits at once."""
-        self._done(self._call(LaneCall(lane=lane, capacity=capacity)))
+    async def lane(self, lane: str, capacity: int, rates: Rates = Rates()) -> None:  # noqa: B008 — immutable
+        """Sets how many tickets `lane` admits at once, and what it gives a minute."""
+        self._done(self._call(LaneCall(lane=lane, capacity=capacity, rates=rates)))
+        await self.wait_durable()
+
+    async def pressure(self, lane: str, seconds: float) -> None:
+        """Says that what is behind `lane` is overloaded: it admits nothing for that long, for nobody, and
+        then half as much as before, until successes show that it can do more."""
+        self._done(self._call(PressureCall(lane=lane, retry_after_us=max(0, round(seconds * 1e6)))))
         await self.wait_durable()
 
     async def put(self, kind: str, id: str, body: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ CapabilityId = int
 Recovery = Literal["pure", "repeatable", "keyed", "once"]
 Outcome = Literal["ok", "error", "cancelled", "lost"]
 ExitStatus = Literal["done", "failed", "cancelled", "killed", "lost"]
+Priority = Literal["low", "normal", "high", "critical"]
 SignalName = Literal["suspend", "resume", "cancel", "kill"]
 StateName = Literal["created", "ready", "running", "waiting", "suspended", "closing", "exited"]
 Restart = Literal["never", "on_failure", "always"]
@@ -389,6 +390,7 @@ class RequestCall(Call, tag="request", frozen=True):
     parent: TicketId | None = None
     lane: str | None = None
     deadline_us: int | None = None
+    priority: Priority = "normal"
     client: bool = False
     digest: str | None = None
     unattended: bool = False
@@ -482,11 +484,27 @@ class RevokeCall(Call, tag="revoke", frozen=True):
     capability: CapabilityId
 
 
+class Rates(Struct, omit_defaults=True, frozen=True):
+    """What a lane gives a minute: requests, model tokens, micro-dollars. `None` is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    usd_micros_per_minute: int | None = None
+
+
 class LaneCall(Call, tag="lane", frozen=True):
-    """Set how many tickets a lane admits at once."""
+    """Set how many tickets a lane admits at once, and what it gives a minute."""
 
     lane: str
     capacity: int
+    rates: Rates = Rates()
+
+
+class PressureCall(Call, tag="pressure", frozen=True):
+    """What is behind a lane is overloaded."""
+
+    lane: str
+    retry_after_us: int
 
 
 class PutCall(Call, tag="put", frozen=True):

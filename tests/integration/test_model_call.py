@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,8 +22,7 @@ from agentos.models.environment import credentials_from_environment, send_creden
 from agentos.models.prices import Price, Tier
 from agentos.models.reference import resolve
 from agentos.runtime.agent import Record
-from agentos.runtime.model_call import Caller
-from agentos.runtime.pressure import Pressure, Retry
+from agentos.runtime.model_call import Caller, Retry
 from agentos.runtime.transcript import Transcript
 
 TIER = Tier(
@@ -42,7 +42,6 @@ class Stage:
         self.charged = 0
         self._broker = broker
         self._server = server
-        self.pressure = Pressure()
 
     @property
     def spent(self) -> int:
@@ -69,7 +68,6 @@ class Stage:
             system="",
             tools=[],
             max_tokens=max_tokens,
-            pressure=self.pressure,
             retry=retry,
             emit=self.events.append,
             charge=self._charge,
@@ -93,7 +91,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(server: ScriptedModel, budget: int) -> AsyncIterator[Stage]:
+async def stage(server: ScriptedModel, budget: int, *, streams: int = 16) -> AsyncIterator[Stage]:
     async with open_kernel(None) as kernel, Broker.start() as broker:
         await kernel.epoch()
         child = await kernel.spawn(
@@ -103,6 +101,7 @@ async def stage(server: ScriptedModel, budget: int) -> AsyncIterator[Stage]:
             keys = credentials_from_environment(server.environment())
             await trio.to_thread.run_sync(lambda: send_credentials(channel, keys))
         await broker.wait_credentials("s")
+        await kernel.lane(resolve("claude-scripted", server.environment()).lane, streams)
         yield Stage(kernel, broker, server, child.pid)
 
 
@@ -229,6 +228,25 @@ def test_one_agents_429_makes_the_others_wait() -> None:
                 assert trio.current_time() - began > 0.2
 
     with ScriptedModel([Reply(status=429, error="slow down"), Reply(text="a"), Reply(text="b")]) as server:
+        trio.run(main, server)
+
+
+def test_the_place_of_a_call_that_was_turned_away_is_not_for_the_next_at_once() -> None:
+    arrivals: list[float] = []
+
+    def script(request: Request) -> Reply:
+        arrivals.append(time.monotonic())
+        return Reply(status=429, error="slow down") if len(arrivals) == 1 else Reply(text="welcome")
+
+    async def main(server: ScriptedModel) -> None:
+        async with stage(server, 1_000_000, streams=1) as here, trio.open_nursery() as nursery:
+            for number in range(3):
+                caller = here.caller(retry=Retry(pauses=(0.3,)))
+                nursery.start_soon(caller.reply, await here.transcript(f"a-{number}"), number)
+        assert len(arrivals) == 4
+        assert arrivals[1] - arrivals[0] > 0.25
+
+    with ScriptedModel(script) as server:
         trio.run(main, server)
 
 

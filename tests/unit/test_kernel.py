@@ -19,6 +19,8 @@ from agentos.messages import (
     GroupSpec,
     Limit,
     Path,
+    Priority,
+    Rates,
     ReadAction,
     RestartedEvent,
     Spawn,
@@ -158,6 +160,63 @@ def test_a_waiting_request_is_denied_at_its_deadline() -> None:
             clock.now_us = 2_000_000
             await kernel.lane("other", 1)
         assert [denied.name for denied in caught] == ["deadline"]
+
+    in_kernel(test)
+
+
+def test_a_more_urgent_request_goes_first() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        await kernel.lane("l", 1)
+        open_ticket = await kernel.request(kernel.root, TOOL, key="open", lane="l")
+        order: list[str] = []
+
+        async def ask(priority: Priority) -> None:
+            ticket = await kernel.request(kernel.root, TOOL, key=priority, lane="l", priority=priority)
+            order.append(priority)
+            await kernel.complete(ticket, "ok")
+
+        priorities: tuple[Priority, ...] = ("low", "normal", "critical", "high")
+        async with trio.open_nursery() as nursery:
+            for priority in priorities:
+                nursery.start_soon(ask, priority)
+                await trio.testing.wait_all_tasks_blocked()
+            await kernel.complete(open_ticket, "ok")
+        assert order == ["critical", "high", "normal", "low"]
+
+    in_kernel(test)
+
+
+def test_a_lane_that_is_pressed_or_has_given_its_rate_opens_in_time() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        went: list[str] = []
+
+        async def ask(lane: str) -> None:
+            await kernel.request(kernel.root, TOOL, key=f"late {lane}", lane=lane)
+            went.append(lane)
+
+        await kernel.lane("rated", 9, Rates(requests_per_minute=1))
+        await kernel.request(kernel.root, TOOL, key="1", lane="rated")
+        await kernel.lane("pressed", 9)
+        await kernel.pressure("pressed", 20.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, "rated")
+            nursery.start_soon(ask, "pressed")
+            for seconds, expected in ((19, []), (20, ["pressed"]), (59, []), (60, ["rated"])):
+                clock.now_us = 1_000_000 + seconds * 1_000_000
+                await kernel.lane("other", seconds)
+                await trio.testing.wait_all_tasks_blocked()
+                assert went == expected
+                went.clear()
+
+    in_kernel(test)
+
+
+def test_no_lane_and_no_rate_are_refused() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        with pytest.raises(Denied, match="set its capacity first"):
+            await kernel.pressure("nowhere", 1.0)
+        with pytest.raises(Denied, match="rate of lane `l` is 0"):
+            await kernel.lane("l", 1, Rates(tokens_per_minute=0))
 
     in_kernel(test)
 

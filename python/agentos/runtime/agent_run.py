@@ -33,8 +33,7 @@ from agentos.runtime.agent import Ending, Record, Spec, Stop, granted
 from agentos.runtime.feed import Event, Feed
 from agentos.runtime.log import final_text
 from agentos.runtime.loop import Loop, specifications
-from agentos.runtime.model_call import Caller
-from agentos.runtime.pressure import Pressure, Retry
+from agentos.runtime.model_call import Caller, Retry
 from agentos.runtime.shell import Surroundings, shell_for
 from agentos.runtime.system import Submission, System, Work
 from agentos.runtime.transcript import Transcript, now, save
@@ -49,7 +48,6 @@ SHOWN_MESSAGE = 600
 
 _EXIT: dict[str, ExitStatus] = {"done": "done", "failed": "failed", "interrupted": "cancelled"}
 _LIVE: trio.lowlevel.RunVar[dict[str, AgentRun]] = trio.lowlevel.RunVar("agentos_runs")
-_PRESSURE: trio.lowlevel.RunVar[Pressure] = trio.lowlevel.RunVar("agentos_pressure")
 
 
 class AgentRun:
@@ -187,7 +185,6 @@ class AgentRun:
             system=spec.system,
             tools=specifications(spec.tools),
             max_tokens=spec.max_tokens,
-            pressure=pressure(),
             retry=self._retry,
             emit=self.feed.send,
             charge=self._charge,
@@ -282,15 +279,6 @@ def live() -> dict[str, AgentRun]:
     except LookupError:
         _LIVE.set({})
         return _LIVE.get()
-
-
-def pressure() -> Pressure:
-    """The back-pressure that all runs of this daemon share."""
-    try:
-        return _PRESSURE.get()
-    except LookupError:
-        _PRESSURE.set(Pressure())
-        return _PRESSURE.get()
 
 
 async def open_lane(kernel: Kernel, model: ModelReference) -> None:

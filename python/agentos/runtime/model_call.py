@@ -29,7 +29,6 @@ from agentos.models.prices import Price
 from agentos.models.reference import ModelReference, providers
 from agentos.runtime.call_failure import explained
 from agentos.runtime.meter import Meter
-from agentos.runtime.pressure import Pressure, Retry
 from agentos.runtime.session_repair import Report, repair
 from agentos.runtime.transcript import Transcript
 
@@ -41,9 +40,18 @@ if TYPE_CHECKING:
 WIRES = {"anthropic": anthropic, "openai": openai}
 # Providers add words of their own to a prompt with tools; none adds more tokens than this.
 OVERHEAD_TOKENS = 1_000
-PASSING = {"rate_limit", "overloaded", "broken_stream", "timeout", "network", "broker_lost"}
+OVERLOAD = {"rate_limit", "overloaded"}
+PASSING = OVERLOAD | {"broken_stream", "timeout", "network", "broker_lost"}
 SMALLEST_REPLY = 256
 """A reply is not asked for where the budget leaves fewer tokens than this."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How often and when a failed call is tried again: a fixed series of pauses in seconds, no dice."""
+
+    pauses: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    longest_wait: float = 600.0
+    """A provider that asks for more than this is not waited for."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +112,6 @@ class Caller:
     system: str
     tools: list[ToolSpec]
     max_tokens: int
-    pressure: Pressure
     retry: Retry
     emit: Callable[[dict[str, Any]], None]
     charge: Callable[[int], None]
@@ -119,18 +126,16 @@ class Caller:
         prompt_tokens = self._prompt_tokens(transcript) + repaired.added_bytes
         attempt = 0
         while True:
-            await self.pressure.wait(self.model.lane)
             session = await self.session()
             try:
-                return await self._attempt(messages, prompt_tokens, session, f"model {turn}.{attempt}")
+                return await self._attempt(messages, prompt_tokens, session, turn, attempt)
             except Broken as broken:
                 pause = self._pause(broken.error, attempt)
                 if pause is None:
                     raise explained(broken.error, self.model) from None
                 self.emit({"event": "retry", "reason": broken.error.message, "seconds": pause})
-                if broken.error.kind in ("rate_limit", "overloaded"):
-                    self.pressure.hold(self.model.lane, pause)
-                else:
+                # After an overload the next attempt waits in the lane, as everybody else's does.
+                if broken.error.kind not in OVERLOAD:
                     await trio.sleep(pause)
             attempt += 1
 
@@ -154,13 +159,21 @@ class Caller:
             return None
         return max(self.retry.pauses[attempt], asked or 0.0)
 
-    async def _attempt(self, messages: list[Message], prompt_tokens: int, session: str, key: str) -> Reply:
-        ticket, max_tokens = await self._reserve(key, prompt_tokens)
+    async def _attempt(
+        self, messages: list[Message], prompt_tokens: int, session: str, turn: int, attempt: int
+    ) -> Reply:
+        ticket, max_tokens = await self._reserve(f"model {turn}.{attempt}", prompt_tokens)
         meter = Meter(self.price, prompt_tokens, max_tokens)
         try:
             reply = await self._stream(ticket, session, messages, meter)
         except Broken as broken:
-            await self._settle(ticket, "error", meter.lost if broken.began else Cost())
+            pause = self._pause(broken.error, attempt)
+            try:
+                if pause is not None and broken.error.kind in OVERLOAD:
+                    # First, so that nobody is let in by the place that the ticket gives back.
+                    await self.kernel.pressure(self.model.lane, pause)
+            finally:
+                await self._settle(ticket, "error", meter.lost if broken.began else Cost())
             raise
         except Cut:
             await self._settle(ticket, "cancelled", meter.lost)

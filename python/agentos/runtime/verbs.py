@@ -13,7 +13,7 @@ from agentos.models.conversation import said
 from agentos.runtime.agent import Level, Record, Spec
 from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
 from agentos.runtime.log import find_agent, lines
-from agentos.runtime.pressure import Retry
+from agentos.runtime.model_call import Retry
 from agentos.runtime.shell import Surroundings, require_level
 from agentos.runtime.transcript import Entry, now, save
 from agentos.runtime.undo_verb import undo_run
