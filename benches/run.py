@@ -11,7 +11,16 @@ from pathlib import Path
 
 import harness
 
-BENCHES = ("start_up", "request", "journal", "recovery", "batch_unit", "memory_import")
+BENCHES = (
+    "start_up",
+    "request",
+    "capabilities",
+    "scheduler",
+    "journal",
+    "recovery",
+    "batch_unit",
+    "memory_import",
+)
 
 
 def main() -> int:
