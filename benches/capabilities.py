@@ -1,7 +1,7 @@
 """Capability checks by how many grants are held; from Python, one tool call as a pure effect.
 
-Floor of the checks: the same at ten grants, so the ratio is the growth. Peer: one glob after the other, which is
-how OpenFang v0.6.9 looks a capability up (its shape, not its code).
+Floor of the checks: the same at ten grants, so the ratio is the growth. Peer: one glob after the other, which
+is how OpenFang v0.6.9 looks a capability up (its shape, not its code).
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import trio
-from harness import Line, line
+from harness import Line, line, verdict
 
 from agentos.kernel import open_kernel
 from agentos.messages import Tool, exactly
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (1_000, 100_000, 1_000_000)
-GROWTH = 4.0
-"""A check at 100,000 grants may take so many times one at ten."""
+GROWTH = {1_000: 4.0, 100_000: 4.0}
+"""A check at so many grants may take so many times one at ten."""
+TOOL_CALL = 2.0
+"""So many microseconds may a pure tool call take."""
 PEER_SIZE = 1_000
 
 
@@ -55,6 +58,7 @@ def _checks() -> list[Line]:
                     peer=peer,
                     peer_ratio=took[kind, size] / peer,
                     note="one run, floor: 10 held",
+                    verdict=verdict((ratio, ratio), at_most=GROWTH.get(size)),
                 )
             )
     return found
@@ -88,4 +92,4 @@ async def _tool_call(smoke: bool) -> list[Line]:
         measured = await trio.to_thread.run_sync(
             lambda: line("tool call as a pure effect, in process", "µs", [called, bare], rounds)
         )
-    return [measured]
+    return [replace(measured, verdict=verdict((measured.value, measured.value), at_most=TOOL_CALL))]

@@ -24,7 +24,7 @@ from agentos.errors import (
     to_dict,
 )
 from agentos.kernel import Kernel, Ticket
-from agentos.messages import Cost, Outcome, Pid
+from agentos.messages import AnyAction, Cost, Outcome, Pid, ReadAction
 from agentos.models.conversation import Message, Text, ToolResult, ToolSpec, ToolUse, said
 from agentos.money import usd
 from agentos.runtime.agent import Ending, Record, Spec, granted
@@ -199,6 +199,8 @@ class Loop:
         if tool.RECOVERY != "pure":
             place = msgspec.structs.replace(place, guarded=await self._before_writing())
         action = tool.action(place)
+        if tool.RECOVERY == "pure" and self._passes(action):
+            return await _performed(tool, place)
         ticket = await self._kernel.request(
             self._pid,
             action,
@@ -210,18 +212,34 @@ class Loop:
         started = trio.current_time()
         outcome: Outcome = "cancelled"
         try:
-            text = await tool.perform(msgspec.structs.replace(place, shell=self._shell(ticket)))
+            text = await _performed(tool, msgspec.structs.replace(place, shell=self._shell(ticket)))
             outcome = "ok"
-        except (ToolFailure, OSError) as error:
+        except ToolFailure:
             outcome = "error"
-            if isinstance(error, OSError):
-                raise ToolFailure(f"the system refused: {error.strerror}") from None
             raise
         finally:
             with trio.CancelScope(shield=True):
                 wall_us = int((trio.current_time() - started) * 1e6)
                 await self._kernel.complete(ticket, outcome, Cost(wall_us=wall_us))
         return text
+
+    def _passes(self, action: AnyAction) -> bool:
+        """Whether a pure effect goes without a ticket. Where not, a request waits, asks, or says why."""
+        if not isinstance(action, ReadAction):
+            return False
+        try:
+            self._kernel.pass_pure(self._pid, "read", action.path)
+        except Denied:
+            return False
+        return True
+
+
+async def _performed(tool: Tool, place: Place) -> str:
+    """What the tool says; what the system refuses is a failure of the tool."""
+    try:
+        return await tool.perform(place)
+    except OSError as error:
+        raise ToolFailure(f"the system refused: {error.strerror}") from None
 
 
 def digest(tool: Tool) -> str:
