@@ -72,6 +72,8 @@ class UnitRun:
                 budget=Limit(usd_micros=engine.unit_budget(unit)),
                 lane="exec",
                 on_low_disk=engine.tell_low_disk,
+                # Nobody but a check and a person reads what it makes: the units after it stay as they are.
+                isolated=True,
             )
         except (Denied, BudgetExceeded) as error:
             await self._put(state="failed", failure=_refused(error))
