@@ -29,7 +29,8 @@ pub(crate) fn findings(
             finding("go", refusal(Stage::Capability, &name, message), Some("revoke that capability"))
         }
         Err(refusal) => {
-            let grant = format!("grant `{}` to `{}` or to what starts it", refusal.name, actor.name);
+            let name = state.process(pid).map_or("", |process| process.name.as_str());
+            let grant = format!("grant `{}` to `{name}` or to what starts it", refusal.name);
             finding("deny", refusal, Some(&grant))
         }
     });

@@ -17,7 +17,9 @@ use crate::state::State;
 
 /// Who acts: what rules may ask about it. `history` counts, per history rule, what it has met.
 pub(crate) struct Actor<'a> {
-    pub(crate) name: &'a str,
+    /// Its name and those that it descends from, below the root: the last was started by a person, the names
+    /// before it were chosen by processes.
+    pub(crate) names: Vec<&'a str>,
     pub(crate) labels: Labels,
     pub(crate) history: &'a BTreeMap<String, u32>,
 }
@@ -52,7 +54,11 @@ pub(crate) fn moves(rules: &[Rule], actor: &Actor<'_>, action: &Action) -> Vec<M
 /// The actor that `pid` is now.
 pub(crate) fn actor(state: &State, pid: Pid) -> Option<Actor<'_>> {
     let process = state.process(pid)?;
-    Some(Actor { name: &process.name, labels: process.labels, history: &process.history })
+    // Only rules ask for names.
+    let lineage = if state.rules.is_empty() { Vec::new() } else { state.lineage(pid) };
+    let below_root = lineage.into_iter().filter(|ancestor| Some(*ancestor) != state.root);
+    let names = below_root.filter_map(|ancestor| Some(state.process(ancestor)?.name.as_str())).collect();
+    Some(Actor { names, labels: process.labels, history: &process.history })
 }
 
 fn catches(rule: &Rule, actor: &Actor<'_>, action: &Action) -> bool {
@@ -146,12 +152,20 @@ fn speaks_of(matcher: &Matcher, actor: &Actor<'_>, action: &Action, facet: &Face
     };
     host && port
         && any(&matcher.action, Some(action.kind()), &equal)
-        && any(&matcher.process, Some(actor.name), &equal)
+        && is_called(&matcher.process, actor, sure)
         && any(&matcher.path, facet.path, &covers)
         && any(&matcher.name, facet.name, &equal)
         && any(&matcher.reference, facet.reference, &within)
         && matcher.secrecy.is_none_or(|least| actor.labels.secrecy >= least)
         && matcher.integrity.is_none_or(|least| actor.labels.integrity >= least)
+}
+
+/// A process answers for those that it descends from. An exception counts only for the name that a person gave:
+/// the others could be called anything.
+fn is_called(wanted: &[String], actor: &Actor<'_>, sure: bool) -> bool {
+    let counts = if sure { actor.names.len().saturating_sub(1) } else { 0 };
+    let names = actor.names.get(counts..).unwrap_or_default();
+    wanted.is_empty() || wanted.iter().any(|want| names.contains(&want.as_str()))
 }
 
 /// `.example.org` is every name below it, label by label; anything else is one exact name.
@@ -225,13 +239,13 @@ fn is_caught(rule: &Rule, example: &Example) -> bool {
     let mut labels = Labels::BOTTOM;
     let mut history = BTreeMap::new();
     for action in &example.history {
-        let actor = Actor { name: &example.process, labels, history: &history };
+        let actor = Actor { names: vec![&example.process], labels, history: &history };
         let moved = moves(one, &actor, action);
         labels = label::after(labels, action);
         history.extend(moved.into_iter().map(|step| (step.rule, step.met)));
     }
     let labels = labels.join(example.labels);
-    catches(rule, &Actor { name: &example.process, labels, history: &history }, &example.action)
+    catches(rule, &Actor { names: vec![&example.process], labels, history: &history }, &example.action)
 }
 
 #[cfg(test)]

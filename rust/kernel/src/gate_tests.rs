@@ -367,3 +367,35 @@ fn a_pure_effect_passes_without_a_ticket_and_only_where_nobody_has_to_wait_or_be
     assert_eq!(os.view(root).labels.secrecy, Secrecy::Private);
     assert_eq!(os.recovered(), os.kernel);
 }
+
+#[test]
+fn a_process_cannot_rename_itself_out_of_a_rule_or_into_an_exception() {
+    let (mut os, root) = Driven::new();
+    let of = |name: &str| Matcher { process: vec![name.to_owned()], ..matcher("publish") };
+    let from =
+        |process: &str| Example { process: process.to_owned(), ..example(publish("refs/x"), Vec::new()) };
+    let rule = |when: Matcher, except: Vec<Matcher>, catches: &str, spares: &str| Rule {
+        name: format!("{catches}-not-{spares}"),
+        when,
+        except,
+        catches: vec![from(catches)],
+        spares: vec![from(spares)],
+        ..no_main(Effect::Deny)
+    };
+    let named = rule(of("guest"), Vec::new(), "guest", "owner");
+    let excepted = rule(matcher("publish"), vec![of("owner")], "other", "owner");
+    assert_eq!(load(&mut os, vec![named, excepted]), Reply::Done);
+    let born = |os: &mut Driven, parent: Pid, name: &str| {
+        let grants = vec![Scope::Everything.into()];
+        os.bear(parent, ChildSpec { name: name.to_owned(), grants, ..ChildSpec::default() })
+    };
+    let guest = born(&mut os, root, "guest");
+    let disguised = born(&mut os, guest, "owner");
+    assert_eq!(rule_name(&ask(&mut os, disguised, publish("refs/x"))), "guest-not-owner");
+    let other = born(&mut os, root, "other");
+    let impostor = born(&mut os, other, "owner");
+    assert_eq!(rule_name(&ask(&mut os, impostor, publish("refs/x"))), "other-not-owner");
+    let owner = born(&mut os, root, "owner");
+    let helper = born(&mut os, owner, "anything");
+    ticket(&ask(&mut os, helper, publish("refs/x")));
+}
