@@ -135,14 +135,18 @@ fn above(tree: &str) -> impl Iterator<Item = &str> {
 fn key(kind: Kind, name: Option<&str>, tree: &str) -> u64 {
     let mut mixed = 1 + kind as u64;
     mixed = mix(mixed, name.map_or(0, |name| 1 + name.len() as u64));
-    for word in name.unwrap_or_default().as_bytes().chunks(8).chain(tree.as_bytes().chunks(8)) {
-        let mut padded = [0; 8];
-        if let Some(part) = padded.get_mut(..word.len()) {
-            part.copy_from_slice(word);
-        }
-        mixed = mix(mixed, u64::from_le_bytes(padded));
-    }
+    mixed = mix_bytes(mixed, name.unwrap_or_default().as_bytes());
+    mixed = mix_bytes(mixed, tree.as_bytes());
     mixed ^ (mixed >> 32)
+}
+
+fn mix_bytes(state: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks();
+    let mixed = words.iter().fold(state, |state, word| mix(state, u64::from_le_bytes(*word)));
+    if rest.is_empty() {
+        return mixed;
+    }
+    mix(mixed, rest.iter().fold(0, |tail, byte| (tail << 8) | u64::from(*byte)))
 }
 
 /// One step of rustc's Fx hash: fast, fixed, and good enough where equality is checked afterwards.
