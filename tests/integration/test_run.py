@@ -217,6 +217,7 @@ def test_error_replies_and_broken_streams_are_tried_again(agentos: Command, wire
         (Reply(status=401, error="invalid x-api-key"), 1, "refused the key"),
         (Reply(status=400, error="prompt is too long"), 1, "prompt is too long"),
         (Reply(status=402, error="no credit"), 4, "nothing left"),
+        (Reply(raw=b"<!DOCTYPE html><html>", content_type="text/html"), 7, "web page"),
     ],
 )
 def test_lasting_errors_end_the_run_at_once(agentos: Command, reply: Reply, code: int, words: str) -> None:

@@ -23,6 +23,7 @@ ErrorKind = Literal[
     "tls",
     "timeout",
     "no_credential",
+    "no_model",
     "refused",
     "broker_lost",
 ]

@@ -17,6 +17,12 @@ def explained(error: Error, model: ModelReference) -> AgentOSError:
                 where=where,
                 hint=f"is a server there? {providers()[model.provider].url_variable} says where to look",
             )
+        case "no_model":
+            return MissingMechanism(
+                f"the model `{model}` is not there: {error.message}",
+                where=where,
+                hint=f"is the address right? {providers()[model.provider].url_variable} says where to look",
+            )
         case "no_credential":
             variable = providers()[model.provider].key_variable
             return MissingMechanism(

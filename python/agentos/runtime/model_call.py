@@ -245,7 +245,9 @@ class Caller:
                     match event:
                         case wire_events.Error():
                             # How far a call came that the broker died over, nobody knows.
-                            raise Broken(event, began=meter.began or event.kind == "broker_lost")
+                            # What is no model server has used nothing, whatever its status says.
+                            used = meter.began and event.kind != "no_model"
+                            raise Broken(event, began=used or event.kind == "broker_lost")
                         case wire_events.Started(status=status):
                             meter.began = status < 300
                         case wire_events.Stop(reason=reason):

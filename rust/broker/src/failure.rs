@@ -31,6 +31,8 @@ pub enum Kind {
     BrokenStream,
     Tls,
     Timeout,
+    /// What answered is no model server: nothing was used, and asking again brings the same.
+    NoModel,
     /// The session has submitted no credential for this provider.
     NoCredential,
     /// The broker itself refuses: the call would leave its session's base URL.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::anthropic::Anthropic;
 use crate::event::Event;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::openai::OpenAi;
 use crate::sse;
 
@@ -64,7 +64,9 @@ impl Reply {
             match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
                 None => return Ok(()),
                 Some(b'{' | b'[') => self.shape = Shape::Document(Vec::new()),
-                Some(b'<') => return Err(Failure::broken("the reply is a web page; is the base URL right?")),
+                Some(b'<') => {
+                    return Err(Failure::new(Kind::NoModel, "a web page answered, no model server"));
+                }
                 Some(_) => self.shape = Shape::Stream(sse::Parser::default()),
             }
         }

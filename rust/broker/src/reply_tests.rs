@@ -124,7 +124,6 @@ fn document_is_read_in_any_portions() {
 fn what_is_no_reply_says_so() {
     for (body, words) in [
         ("", "empty"),
-        ("<!DOCTYPE html><html>", "web page"),
         ("{\"choices\":[", "prescribes"),
         ("data: {\"choices\": 3}\n\n", "prescribes"),
         ("{}", "without a finish reason"),
@@ -133,6 +132,8 @@ fn what_is_no_reply_says_so() {
         assert_eq!(failure.kind, Kind::BrokenStream);
         assert!(failure.message.contains(words), "{body:?}: {}", failure.message);
     }
+    let page = read(Wire::Openai, &[b" \n<!DOCTYPE html><html>".as_slice()], true).1.unwrap_err();
+    assert_eq!(page.kind, Kind::NoModel);
 }
 
 #[test]
