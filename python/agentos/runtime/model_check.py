@@ -28,6 +28,7 @@ Finding = Literal["ok", "key_refused", "no_key", "nothing_left", "busy", "no_suc
 _FINDINGS: dict[str, Finding] = {
     "auth": "key_refused",
     "no_credential": "no_key",
+    "no_model": "no_such_interface",
     "quota": "nothing_left",
     "rate_limit": "busy",
     "overloaded": "busy",
