@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Grant, Limit, Restart, Scope, Supervision};
+use crate::{Content, Grant, Limit, MailboxSpec, Pid, Restart, Scope, Supervision, TicketId};
 
 /// An effect that a process asks for. Contents (prompts, file bytes) never travel here: only what the
 /// decision needs, at most a few hundred bytes, with digests standing for the rest.
@@ -30,8 +30,17 @@ pub enum Action {
         host: String,
         port: u16,
     },
+    /// Put a message into the mailbox of the process called `mailbox`: the nearest of that name in the tree
+    /// (the sender itself left out), or the one of them that `to` names. It is delivered as it goes: its
+    /// ticket is spent at once.
     Send {
         mailbox: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Pid>,
+        #[serde(default, skip_serializing_if = "Content::is_empty")]
+        content: Content,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<TicketId>,
     },
     /// Start a child process; the ticket is completed by the child's exit.
     Spawn {
@@ -124,6 +133,8 @@ pub struct ChildSpec {
     /// When a parent that supervises starts it again. Its spawn ticket stays open until it is given up.
     #[serde(default, skip_serializing_if = "Restart::is_never")]
     pub restart: Restart,
+    #[serde(default, skip_serializing_if = "MailboxSpec::is_default")]
+    pub mailbox: MailboxSpec,
 }
 
 /// A scheduling group: its share against its siblings and its own concurrency.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Outcome, Pid, Priority, Rates, Recovery,
-    RequestId, Rule, Signal, TicketId,
+    Action, Awaited, CapabilityId, Cost, ExitStatus, Grant, Labels, Message, Outcome, Pid, Priority, Rates,
+    Recovery, RequestId, Rule, Signal, TicketId,
 };
 
 /// Everything that can be asked of the kernel. `Request` is the one door to the world; the others say
@@ -93,6 +93,26 @@ pub enum Call {
     Pressure { lane: String, retry_after_us: u64 },
     /// A durable record of userland: opaque to the kernel, at most `RECORD_BYTES` of JSON.
     Put { kind: String, id: String, body: String },
+    /// Take the oldest message out of the mailbox of `pid`, or the oldest from one process; wait for one
+    /// where there is none. One receive waits for each sender, and one for any.
+    Receive {
+        pid: Pid,
+        #[serde(default)]
+        from: Option<Pid>,
+        /// UTC microseconds by which it must have come; ten minutes from now by default.
+        #[serde(default)]
+        deadline_us: Option<u64>,
+    },
+    /// Wait for the end of a child.
+    Wait {
+        pid: Pid,
+        child: Pid,
+        /// UTC microseconds by which it must have ended; a day from now by default.
+        #[serde(default)]
+        deadline_us: Option<u64>,
+    },
+    /// Wait no longer.
+    Forgo { pid: Pid, awaited: Awaited },
     /// Let time act: deadlines, expiries.
     Tick,
 }
@@ -158,6 +178,17 @@ pub enum Reply {
         epoch: u64,
     },
     Done,
+    Received {
+        message: Message,
+    },
+    /// The child has exited.
+    Exited {
+        status: ExitStatus,
+    },
+    /// `Received`, `Exited` or `Forgone` follows, at the latest at `until_us`.
+    Waiting {
+        until_us: u64,
+    },
     /// The call itself was wrong (a stale name, an illegal transition, a record too large).
     Refused {
         refusal: Refusal,
@@ -212,5 +243,23 @@ pub enum Event {
     },
     Resume {
         pid: Pid,
+    },
+    /// A message came that `pid` waited for, as `awaited` says.
+    Received {
+        pid: Pid,
+        awaited: Awaited,
+        message: Message,
+    },
+    /// A child ended whose end `pid` waited for.
+    Exited {
+        pid: Pid,
+        child: Pid,
+        status: ExitStatus,
+    },
+    /// What `pid` waited for does not come: its deadline passed, its sender exited, or all wait for each other.
+    Forgone {
+        pid: Pid,
+        awaited: Awaited,
+        refusal: Refusal,
     },
 }

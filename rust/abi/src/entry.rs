@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Priority, Rates, Recovery,
-    Refusal, RequestId, Rule, Signal, TicketId, lane,
+    Action, Awaited, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Priority, Rates,
+    Recovery, Refusal, RequestId, Rule, Signal, TicketId, lane,
 };
 
 /// One line of the journal.
@@ -214,6 +214,31 @@ pub enum Fact {
         kind: String,
         id: String,
         body: String,
+    },
+    /// A process began to wait.
+    Awaiting {
+        pid: Pid,
+        awaited: Awaited,
+        until_us: u64,
+    },
+    /// A message left the mailbox of `pid` for good; ends the wait that it had.
+    Received {
+        pid: Pid,
+        message: TicketId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        awaited: Option<Awaited>,
+    },
+    /// A process was told of the end of a child that it waited for.
+    Waited {
+        pid: Pid,
+        child: Pid,
+        status: ExitStatus,
+    },
+    /// A process waits no longer, in vain.
+    Forgone {
+        pid: Pid,
+        awaited: Awaited,
+        refusal: Refusal,
     },
 }
 

@@ -1,20 +1,29 @@
 //! Turns one decided fact into state. Decides nothing: recovery runs this and nothing else.
 
 use agentos_abi::{
-    Action, CapabilityId, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Move, Outcome, Pid, Refusal,
-    RequestId, Signal, State as ProcessState, TicketId,
+    Action, Awaited, CapabilityId, ChildSpec, Cost, Entry, Fact, GroupSpec, Labels, Move, Outcome, Pid,
+    Refusal, RequestId, Signal, State as ProcessState, TicketId,
 };
 
 use crate::budget;
 use crate::label;
 use crate::life::{bear, closing, exited, given_up, hand_out, restarted, restarting, revoke};
+use crate::mailbox;
 use crate::place;
 use crate::process::{Answer, Process};
 use crate::queue::{self, Stand, UNLIMITED};
+use crate::send;
 use crate::settle::CLOSING_GRACE_US;
 use crate::state::{Held, State, Ticket, Waiting};
+use crate::wait;
+use crate::wait_for::{self, suspect};
 
 pub(crate) fn apply(state: &mut State, entry: &Entry) {
+    take_in(state, entry);
+    wait_for::keep_stuck(state);
+}
+
+fn take_in(state: &mut State, entry: &Entry) {
     state.now_us = state.now_us.max(entry.at_us);
     match &entry.fact {
         Fact::Epoch { epoch, root } => {
@@ -95,6 +104,10 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
         Fact::Put { kind, id, body } => {
             state.records.entry(kind.clone()).or_default().insert(id.clone(), body.clone());
         }
+        Fact::Awaiting { pid, awaited, until_us } => wait::begin(state, *pid, *awaited, *until_us),
+        Fact::Received { pid, message, awaited } => mailbox::take(state, *pid, *message, *awaited),
+        Fact::Waited { pid, child, .. } => wait::end(state, *pid, Awaited::Exit { child: *child }),
+        Fact::Forgone { pid, awaited, .. } => wait::end(state, *pid, *awaited),
     }
 }
 
@@ -160,6 +173,7 @@ fn queued(state: &mut State, fact: &Fact) {
     if let Some(process) = state.process_mut(*pid) {
         process.waiting.insert(*request);
     }
+    suspect(state, *pid);
     answer(state, *pid, key, Answer::Waiting(*request));
 }
 
@@ -175,10 +189,13 @@ fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], mov
     }
 }
 
-/// Puts a request into the queue of its lane, unless its process is suspended or a person is asked about it.
+/// Takes a request to where it waits, unless a person is asked about it: a send to its receiver's mailbox,
+/// another, unless its process is suspended, to the queue of its lane.
 fn line_up(state: &mut State, id: RequestId) {
-    let Some(waiting) = state.request(id) else { return };
-    if waiting.question.is_none() && state.process(waiting.pid).is_some_and(Process::is_active) {
+    let Some(waiting) = state.request(id).filter(|waiting| waiting.question.is_none()) else { return };
+    if let Some(owner) = send::receiver(&waiting.action) {
+        mailbox::join(state, owner, id);
+    } else if state.process(waiting.pid).is_some_and(Process::is_active) {
         queue::join(state, id);
     }
 }
@@ -187,6 +204,7 @@ fn line_up(state: &mut State, id: RequestId) {
 fn step_out(state: &mut State, id: RequestId) {
     state.questions.remove(&id);
     queue::leave(state, id);
+    mailbox::leave(state, id);
     if let Some(at) = state.request(id).and_then(|waiting| waiting.deadline_us) {
         state.deadlines.remove(&(at, id));
     }
@@ -279,11 +297,16 @@ fn go(state: &mut State, fact: &Fact) {
     budget::reserve(state, *pid, *estimate);
     if let Some(process) = state.process_mut(*pid) {
         process.tickets.insert(*ticket);
+        process.spawns += usize::from(child.is_some());
         process.labels = label::after(process.labels, action);
         process.history.extend(moves.iter().map(|step| (step.rule.clone(), step.met)));
     }
     if let (Action::Spawn { child: spec }, Some(born)) = (action, child) {
         bear(state, born, Some(*pid), Some(*ticket), spec);
+    }
+    if send::receiver(action).is_some() {
+        mailbox::deliver(state, *ticket, *pid, action);
+        complete(state, *ticket, Outcome::Ok, *estimate, Labels::BOTTOM, None);
     }
     answer(state, *pid, key, Answer::Went(*ticket, child.as_ref().map(|born| born.pid)));
 }
@@ -327,9 +350,11 @@ pub(crate) fn complete(
     budget::charge(state, ticket.pid, ticket.reserved, cost);
     if let Some(process) = state.process_mut(ticket.pid) {
         process.tickets.remove(&id);
+        process.spawns -= usize::from(ticket.child.is_some());
         process.labels = process.labels.join(labels);
     }
     refresh(state, ticket.pid);
+    suspect(state, ticket.pid);
 }
 
 fn signalled(state: &mut State, pid: Pid, signal: Signal) {
@@ -359,6 +384,7 @@ fn dequeue(state: &mut State, id: RequestId) -> Option<Waiting> {
         process.waiting.remove(&id);
     }
     refresh(state, waiting.pid);
+    suspect(state, waiting.pid);
     Some(waiting)
 }
 
@@ -371,7 +397,7 @@ fn answer(state: &mut State, pid: Pid, key: &str, answer: Answer) {
 }
 
 /// Moves an active process between ready, running and waiting.
-fn refresh(state: &mut State, pid: Pid) {
+pub(crate) fn refresh(state: &mut State, pid: Pid) {
     let now_us = state.now_us;
     let Some(process) = state.process_mut(pid) else { return };
     let next = process.activity();

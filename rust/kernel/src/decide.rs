@@ -13,8 +13,10 @@ use crate::need::Need;
 use crate::process::legal;
 use crate::queue;
 use crate::request::{self, NAME_BYTES, Request, denied, holds, over_budget, refusal};
+use crate::send;
 use crate::settle::CLIENT_GRACE_US;
 use crate::state::{State, Ticket};
+use crate::wait;
 
 /// A reply and the facts behind it.
 pub(crate) struct Decided {
@@ -23,15 +25,15 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    fn done(facts: Vec<Fact>) -> Self {
+    pub(crate) fn done(facts: Vec<Fact>) -> Self {
         Self { reply: Reply::Done, facts }
     }
 
-    fn refused(stage: Stage, name: &str, message: String) -> Self {
+    pub(crate) fn refused(stage: Stage, name: &str, message: String) -> Self {
         Self { reply: Reply::Refused { refusal: refusal(stage, name, message) }, facts: Vec::new() }
     }
 
-    fn stale(what: &str) -> Self {
+    pub(crate) fn stale(what: &str) -> Self {
         Self::refused(Stage::Ticket, "stale", format!("there is no such {what}"))
     }
 }
@@ -60,7 +62,7 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
                     pid: *pid,
                     key,
                     action,
-                    estimate: *estimate,
+                    estimate: send::charged(action, *estimate),
                     parent: *parent,
                     lane: lane.as_deref(),
                     recovery: *recovery,
@@ -105,6 +107,9 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
             None => Decided::stale(&format!("lane as `{lane}`: set its capacity first")),
         },
         Call::Put { kind, id, body } => put(kind, id, body),
+        Call::Receive { pid, from, deadline_us } => wait::receive(state, now_us, *pid, *from, *deadline_us),
+        Call::Wait { pid, child, deadline_us } => wait::exit(state, now_us, *pid, *child, *deadline_us),
+        Call::Forgo { pid, awaited } => wait::forgo(state, *pid, *awaited),
         // What time brings about is settled after every call.
         Call::Tick => Decided::done(Vec::new()),
     }
@@ -118,6 +123,7 @@ fn epoch(state: &State, now_us: u64) -> Decided {
     facts.extend(state.requests.iter().map(|((index, generation), _)| Fact::Withdrawn {
         request: agentos_abi::RequestId::new(index, generation),
     }));
+    facts.extend(wait::all_gone(state));
     for ((index, generation), ticket) in state.tickets.iter() {
         let id = TicketId::new(index, generation);
         match ticket.action {
@@ -156,6 +162,9 @@ pub(crate) fn lost(state: &State, id: TicketId, ticket: &Ticket) -> Fact {
 fn answer(state: &State, now_us: u64, id: RequestId, approve: bool, standing: bool) -> Decided {
     let asked = state.request(id).and_then(|waiting| Some((waiting, waiting.question.as_ref()?)));
     let Some((waiting, question)) = asked else { return Decided::stale("question") };
+    if approve && let Some(gone) = send::unread(state, &waiting.action) {
+        return Decided::done(vec![denied(waiting, id, gone)]);
+    }
     if approve {
         let deadline_us = Some(now_us.saturating_add(queue::LONGEST_WAIT_US));
         let approved = Fact::Approved { request: id, standing, deadline_us };

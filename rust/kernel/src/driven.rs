@@ -90,6 +90,36 @@ impl Driven {
         }
     }
 
+    /// A child of `parent` that may use any mailbox and any tool, with a mailbox for so many messages.
+    pub(crate) fn member(&mut self, parent: Pid, name: &str, messages: u32) -> Pid {
+        let grants = [Scope::Mailbox { name: Pattern::Any }, any_tool(), Scope::Spawn].map(Grant::from);
+        let mailbox = MailboxSpec { messages, ..MailboxSpec::default() };
+        let child =
+            ChildSpec { name: name.to_owned(), grants: grants.to_vec(), mailbox, ..ChildSpec::default() };
+        match self.request(parent, Action::Spawn { child: Box::new(child) }, Cost::ZERO, None) {
+            Decision::Go { child: Some(pid), .. } => pid,
+            other => panic!("no child: {other:?}"),
+        }
+    }
+
+    pub(crate) fn send(&mut self, from: Pid, to: &str, text: &str) -> Decision {
+        let content = Content::Text { text: text.to_owned() };
+        let action = Action::Send { mailbox: to.to_owned(), to: None, content, reply_to: None };
+        self.request(from, action, Cost::ZERO, None)
+    }
+
+    pub(crate) fn receive(&mut self, pid: Pid, from: Option<Pid>) -> Reply {
+        self.call(Call::Receive { pid, from, deadline_us: None })
+    }
+
+    /// The text of the oldest message that waits for `pid`, which must be there.
+    pub(crate) fn text(&mut self, pid: Pid, from: Option<Pid>) -> String {
+        match self.receive(pid, from) {
+            Reply::Received { message } => text(&message),
+            other => panic!("no message: {other:?}"),
+        }
+    }
+
     pub(crate) fn complete(&mut self, ticket: TicketId, cost: Cost) {
         assert_eq!(
             self.call(Call::Complete { ticket, outcome: Outcome::Ok, cost, labels: Labels::BOTTOM }),
@@ -145,6 +175,29 @@ pub(crate) fn ticket(decision: &Decision) -> TicketId {
 pub(crate) fn stage(decision: &Decision) -> Stage {
     match decision {
         Decision::Deny { refusal } => refusal.stage,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+pub(crate) fn text(message: &Message) -> String {
+    match &message.content {
+        Content::Text { text } => text.clone(),
+        Content::Blob { digest, .. } => digest.clone(),
+    }
+}
+
+/// Why a call was wrong.
+pub(crate) fn refused(reply: Reply) -> Refusal {
+    match reply {
+        Reply::Refused { refusal } => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Why a request was denied.
+pub(crate) fn denied(decision: &Decision) -> &Refusal {
+    match decision {
+        Decision::Deny { refusal } => refusal,
         other => panic!("not denied: {other:?}"),
     }
 }

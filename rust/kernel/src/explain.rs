@@ -5,8 +5,10 @@ use agentos_abi::{Action, Cost, Effect, Finding, Pid, Refusal, Stage};
 use crate::budget::{Verdict, verdict};
 use crate::gate;
 use crate::label;
+use crate::mailbox;
 use crate::queue;
 use crate::request::{carried, over_budget, refusal};
+use crate::send;
 use crate::state::State;
 
 /// What each stage says to `action` by `pid` now, in the order of the pipeline; the strictest decides.
@@ -48,7 +50,7 @@ pub(crate) fn findings(
         None => free(Stage::Rule, "rules", "no rule catches it"),
     });
     found.push(budget(state, pid, estimate));
-    found.push(queue(state, pid, lane, &estimate));
+    found.push(queue(state, pid, action, lane, &estimate));
     found
 }
 
@@ -64,7 +66,15 @@ fn budget(state: &State, pid: Pid, estimate: Cost) -> Finding {
     }
 }
 
-fn queue(state: &State, pid: Pid, lane: Option<&str>, estimate: &Cost) -> Finding {
+fn queue(state: &State, pid: Pid, action: &Action, lane: Option<&str>, estimate: &Cost) -> Finding {
+    match send::addressed(state, pid, action) {
+        Err(refusal) => return finding("deny", refusal, Some("name a process that lives")),
+        Ok(action) => {
+            if let Some(full) = mailbox::hindrance(state, pid, &action) {
+                return finding("wait", full, Some("its owner must receive first"));
+            }
+        }
+    }
     let Some(name) = lane else { return free(Stage::Queue, "none", "it queues for nothing") };
     match queue::hindrance(state, state.now_us, lane, state.group_of(pid), estimate) {
         Some(full) if full.name == "concurrency" => {

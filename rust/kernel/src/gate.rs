@@ -110,7 +110,7 @@ fn facets(action: &Action) -> Vec<Facet<'_>> {
         Action::Publish { repository, reference } => {
             Facet { path: Some(repository), reference: Some(reference), ..none }
         }
-        Action::Send { mailbox: name }
+        Action::Send { mailbox: name, .. }
         | Action::UseSecret { name }
         | Action::Remember { space: name }
         | Action::Recall { space: name }

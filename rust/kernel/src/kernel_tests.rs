@@ -1,6 +1,7 @@
 use agentos_abi::*;
 
 use crate::driven::*;
+use crate::wait_for::tests::stuck;
 
 #[test]
 fn a_child_holds_the_meet_and_no_more() {
@@ -285,6 +286,20 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
                 os.call(Call::Answer { request, approve: dice.roll(3) > 0, standing: dice.roll(2) == 0 });
             }
         }
+        15 => {
+            let to = dice.pick(&pids);
+            let content = Content::Text { text: "m".repeat(dice.roll(3) as usize) };
+            let action = Action::Send { mailbox: "n".to_owned(), to, content, reply_to: None };
+            os.request(pid, action, Cost::ZERO, None);
+        }
+        16 | 17 => {
+            let from = dice.pick(&pids).filter(|_| dice.roll(3) > 0);
+            let deadline_us = (dice.roll(2) == 0).then_some(os.now_us + 10_000_000);
+            os.call(match from {
+                Some(child) if dice.roll(3) == 0 => Call::Wait { pid, child, deadline_us },
+                _ => Call::Receive { pid, from, deadline_us },
+            });
+        }
         14 => {
             let secret = Action::UseSecret { name: "s".to_owned() };
             let out = Action::Connect { host: "h".to_owned(), port: 1 };
@@ -302,7 +317,8 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
             let group = (dice.roll(3) == 0).then_some(GroupSpec { weight, concurrency: dice.roll(3) as u32 });
             let host = Scope::Host { host: Pattern::Any, port: 0 };
             let secret = Scope::Secret { name: Pattern::Any };
-            let grants = [any_tool(), Scope::Spawn, host, secret].map(Grant::from).to_vec();
+            let mailboxes = Scope::Mailbox { name: Pattern::Any };
+            let grants = [any_tool(), Scope::Spawn, host, secret, mailboxes].map(Grant::from).to_vec();
             let strategy = dice.pick(&[Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne]);
             let supervises = strategy.filter(|_| dice.roll(3) == 0).map(|strategy| Supervision {
                 strategy,
@@ -314,7 +330,8 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
             let restart =
                 dice.pick(&[Restart::Never, Restart::OnFailure, Restart::Always]).unwrap_or_default();
             let (name, isolated) = ("n".to_owned(), dice.roll(2) == 0);
-            let child = ChildSpec { name, grants, budget, group, isolated, supervises, restart };
+            let mailbox = MailboxSpec { messages: dice.roll(3) as u32, ..MailboxSpec::default() };
+            let child = ChildSpec { name, grants, budget, group, isolated, supervises, restart, mailbox };
             os.request(
                 pid,
                 Action::Spawn { child: Box::new(child) },
@@ -364,6 +381,7 @@ fn check(os: &Driven) {
             assert!(group.spec.concurrency == 0 || group.running <= group.spec.concurrency, "{group:?}");
         }
     }
+    assert!(stuck(os).is_empty(), "a cycle of waiting processes");
     let asked = state.requests.iter().filter(|(_, waiting)| waiting.question.is_some()).count();
     assert_eq!(asked, state.questions.len(), "questions are listed");
     for (_, waiting) in state.requests.iter().filter(|(_, waiting)| waiting.question.is_some()) {

@@ -22,17 +22,21 @@ mod holdings;
 mod label;
 mod lane;
 mod life;
+mod mailbox;
 mod need;
 mod place;
 mod pressure;
 mod process;
 mod queue;
 mod request;
+mod send;
 mod settle;
 mod state;
 mod supervise;
 mod table;
 mod view;
+mod wait;
+mod wait_for;
 
 use agentos_abi::{Call, Entry, Event, Fact, Reply};
 
@@ -94,6 +98,10 @@ impl Kernel {
 
 #[cfg(test)]
 mod driven;
+
+#[cfg(test)]
+#[path = "mailbox_reference_tests.rs"]
+mod mailbox_reference_tests;
 
 #[cfg(test)]
 #[path = "kernel_tests.rs"]

@@ -9,6 +9,7 @@ use agentos_abi::{
 
 use crate::apply::complete;
 use crate::holdings::Holdings;
+use crate::mailbox::{self, Mailbox};
 use crate::need::Need;
 use crate::process::{Group, Pending, Process, Supervisor};
 use crate::state::{Capability, State};
@@ -60,10 +61,15 @@ pub(crate) fn bear(
         again,
         rank,
         restarts: 0,
+        spawns: 0,
+        mailbox: Mailbox::new(spec.mailbox),
+        awaiting: BTreeMap::new(),
+        awaited_by: BTreeSet::new(),
     };
     if !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
         return;
     }
+    state.names.entry(spec.name.clone()).or_default().insert(born.pid);
     if let Some(parent) = parent.and_then(|parent| state.process_mut(parent)) {
         parent.children.insert(born.pid);
     }
@@ -129,6 +135,7 @@ pub(crate) fn exited(state: &mut State, pid: Pid, status: ExitStatus) {
         }
     }
     flow_back(state, pid);
+    mailbox::close(state, pid);
     if supervised {
         fall(state, pid);
     } else {
@@ -228,11 +235,8 @@ fn flow_back(state: &mut State, pid: Pid) {
     let Some(process) = state.process(pid).filter(|process| !process.isolated) else { return };
     let (labels, history) = (process.labels, process.history.clone());
     let Some(parent) = process.parent.filter(|parent| Some(*parent) != state.root) else { return };
-    let Some(parent) = state.process_mut(parent) else { return };
-    parent.labels = parent.labels.join(labels);
-    for (rule, met) in history {
-        let known = parent.history.entry(rule).or_default();
-        *known = (*known).max(met);
+    if let Some(parent) = state.process_mut(parent) {
+        parent.learn(labels, &history);
     }
 }
 

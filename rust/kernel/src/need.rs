@@ -92,7 +92,7 @@ impl<'a> Need<'a> {
             Action::Read { path: read } => path(read, Rights::Read),
             Action::Write { path: written } => path(written, Rights::Write),
             Action::Connect { host, port } => Self { port: *port, ..Self::exactly(Kind::Host, host) },
-            Action::Send { mailbox } => Self::exactly(Kind::Mailbox, mailbox),
+            Action::Send { mailbox, .. } => Self::exactly(Kind::Mailbox, mailbox),
             Action::Spawn { .. } => Self::plain(Kind::Spawn),
             Action::UseSecret { name } => Self::exactly(Kind::Secret, name),
             Action::Remember { space } => {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agentos_abi::{
-    Action, ChildSpec, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, Supervision, TicketId,
+    Action, Awaited, ChildSpec, Cost, GroupSpec, Labels, Limit, Pid, RequestId, State, Supervision, TicketId,
 };
 
 use crate::holdings::Holdings;
+use crate::mailbox::Mailbox;
 
 /// What a repeated request gets: the answer the first one got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,13 @@ pub(crate) struct Process {
     /// Its place in the order in which its parent started its children; kept over restarts.
     pub(crate) rank: u64,
     pub(crate) restarts: u32,
+    /// How many of its tickets are those of children.
+    pub(crate) spawns: usize,
+    pub(crate) mailbox: Mailbox,
+    /// What it waits for from other processes, and until when (UTC microseconds).
+    pub(crate) awaiting: BTreeMap<Awaited, u64>,
+    /// Who waits for it.
+    pub(crate) awaited_by: BTreeSet<(Pid, Awaited)>,
 }
 
 /// What a supervisor is about to do, and what it did lately.
@@ -90,9 +98,10 @@ impl Group {
 impl Process {
     /// The state that its tickets and waiting requests give an active process.
     pub(crate) fn activity(&self) -> State {
-        if !self.tickets.is_empty() {
+        let only_children = self.tickets.len() == self.spawns && !self.awaiting.is_empty();
+        if !self.tickets.is_empty() && !only_children {
             State::Running
-        } else if !self.waiting.is_empty() {
+        } else if !self.waiting.is_empty() || !self.awaiting.is_empty() {
             State::Waiting
         } else {
             State::Ready
@@ -101,6 +110,20 @@ impl Process {
 
     pub(crate) fn is_active(&self) -> bool {
         matches!(self.state, State::Created | State::Ready | State::Running | State::Waiting)
+    }
+
+    /// Whether it has exited or is about to.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.state, State::Closing | State::Exited { .. })
+    }
+
+    /// It has read what another knew.
+    pub(crate) fn learn(&mut self, labels: Labels, history: &BTreeMap<String, u32>) {
+        self.labels = self.labels.join(labels);
+        for (rule, met) in history {
+            let known = self.history.entry(rule.clone()).or_default();
+            *known = (*known).max(*met);
+        }
     }
 }
 

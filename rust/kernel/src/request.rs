@@ -10,11 +10,14 @@ use crate::budget::{Verdict, outlook, verdict};
 use crate::capability::meet_grants;
 use crate::gate;
 use crate::label;
+use crate::mailbox;
 use crate::need::Need;
 use crate::process::Answer;
 use crate::queue::{self, AGE_STEP_US, LONGEST_WAIT_US, Stand, UNLIMITED};
+use crate::send;
 use crate::state::{State, Waiting};
 use crate::view::describe_amount;
+use crate::wait::MESSAGE_US;
 
 /// Longest key and name, so that an entry stays under 4 KiB.
 pub(crate) const NAME_BYTES: usize = 128;
@@ -56,10 +59,14 @@ pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Deci
         Ok(by) => by,
         Err(refusal) => return deny(request, refusal),
     };
+    let action = match send::addressed(state, request.pid, request.action) {
+        Ok(action) => action,
+        Err(refusal) => return deny(request, refusal),
+    };
     let mut waiting = Waiting {
         pid: request.pid,
         key: request.key.to_owned(),
-        action: request.action.clone(),
+        action,
         estimate: request.estimate,
         parent: request.parent,
         lane: request.lane.map(str::to_owned),
@@ -86,7 +93,11 @@ pub(crate) fn decide(state: &State, now_us: u64, request: &Request<'_>) -> (Deci
         }
         Gated::Free => match hindrance(state, now_us, &waiting) {
             None => go(state, now_us, &waiting, None, by),
-            Some(refusal) => queue(state, now_us, waiting, refusal),
+            Some(refusal) => {
+                let patience = send::receiver(&waiting.action).map(|_| now_us.saturating_add(MESSAGE_US));
+                waiting.deadline_us = waiting.deadline_us.or(patience);
+                queue(state, now_us, waiting, refusal)
+            }
         },
     }
 }
@@ -239,10 +250,10 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
         Action::Spawn { child } => child.name.as_str(),
         Action::Exec { command, .. } => command.as_str(),
         Action::Model { host, .. } => host.as_str(),
+        Action::Send { mailbox, .. } => mailbox.as_str(),
         Action::Read { .. }
         | Action::Write { .. }
         | Action::Connect { .. }
-        | Action::Send { .. }
         | Action::UseSecret { .. }
         | Action::Remember { .. }
         | Action::Recall { .. }
@@ -255,6 +266,13 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
     if request.key.is_empty() || [request.key, name, lane].iter().any(|name| name.len() > NAME_BYTES) {
         let message = format!("keys and names are 1 to {NAME_BYTES} bytes long");
         return Err(refusal(Stage::Process, "name", message));
+    }
+    if let Some(message) = send::oversized(request.action) {
+        return Err(refusal(Stage::Process, "size", message));
+    }
+    if matches!(request.action, Action::Send { .. }) && request.lane.is_some() {
+        let message = "a send waits at its receiver, not in a lane".to_owned();
+        return Err(refusal(Stage::Queue, "lane", message));
     }
     let asked: &[Grant] = match request.action {
         Action::Spawn { child } => &child.grants,
@@ -354,6 +372,9 @@ fn hindrance(state: &State, now_us: u64, waiting: &Waiting) -> Option<Refusal> {
     if state.process(waiting.pid).is_some_and(|process| !process.is_active()) {
         return Some(refusal(Stage::Process, "suspended", "its process is suspended".to_owned()));
     }
+    if let Some(refusal) = mailbox::hindrance(state, waiting.pid, &waiting.action) {
+        return Some(refusal);
+    }
     let place = queue::hindrance(state, now_us, waiting.lane.as_deref(), waiting.group, &waiting.estimate);
     if place.is_some() {
         return place;
@@ -422,6 +443,8 @@ fn queue(state: &State, now_us: u64, waiting: Waiting, refusal: Refusal) -> (Dec
     let (index, generation) = state.requests.upcoming(0);
     let request = RequestId::new(index, generation);
     let parked = match outlook(state, &waiting) {
+        // A send waits at its receiver, whatever it waits for.
+        _ if send::receiver(&waiting.action).is_some() => None,
         Verdict::Later { of, .. } if waiting.question.is_none() && refusal.stage == Stage::Budget => Some(of),
         Verdict::Later { .. } | Verdict::Never { .. } | Verdict::Fits => None,
     };

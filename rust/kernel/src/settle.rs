@@ -3,10 +3,13 @@
 use agentos_abi::{Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage, State as ProcessState};
 
 use crate::decide::lost;
+use crate::mailbox;
 use crate::queue::{self, Next};
 use crate::request::{admit, denied, over_budget, refusal};
 use crate::state::State;
 use crate::supervise;
+use crate::wait;
+use crate::wait_for;
 
 /// How long a performer has to stop after it was asked to; then its effect counts as lost.
 pub(crate) const CLOSING_GRACE_US: u64 = 30_000_000;
@@ -17,9 +20,12 @@ pub(crate) const CLIENT_GRACE_US: u64 = 10_000_000;
 pub(crate) fn next(state: &State, now_us: u64) -> Option<Fact> {
     expired(state, now_us)
         .or_else(|| overdue(state, now_us))
+        .or_else(|| wait::overdue(state, now_us))
         .or_else(|| closing(state))
         .or_else(|| supervise::next(state, now_us))
+        .or_else(|| mailbox::next(state, now_us))
         .or_else(|| admission(state, now_us))
+        .or_else(|| wait_for::deadlock(state))
 }
 
 fn expired(state: &State, now_us: u64) -> Option<Fact> {
@@ -50,6 +56,9 @@ fn closing(state: &State) -> Option<Fact> {
         if let Some(request) = process.waiting.first() {
             return Some(Fact::Withdrawn { request: *request });
         }
+        if let Some(fact) = wait::cut(state, *pid) {
+            return Some(fact);
+        }
         for ticket in &process.tickets {
             let row = state.ticket(*ticket)?;
             match row.child {
@@ -63,7 +72,12 @@ fn closing(state: &State) -> Option<Fact> {
             }
         }
         let status = process.closing?;
-        process.tickets.is_empty().then_some(Fact::Exited { pid: *pid, status })
+        let told = process.awaited_by.first().map(|(waiter, _)| *waiter);
+        let last = match told {
+            Some(waiter) => Fact::Waited { pid: waiter, child: *pid, status },
+            None => Fact::Exited { pid: *pid, status },
+        };
+        process.tickets.is_empty().then_some(last)
     })
 }
 
@@ -120,7 +134,19 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         Fact::Exited { pid, status } => {
             Some(Event::State { pid: *pid, state: ProcessState::Exited { status: *status } })
         }
+        Fact::Received { pid, message, awaited: Some(awaited) } => {
+            let message = state.process(*pid)?.mailbox.iter().find(|kept| kept.id == *message)?.clone();
+            Some(Event::Received { pid: *pid, awaited: *awaited, message })
+        }
+        Fact::Waited { pid, child, status } => {
+            Some(Event::Exited { pid: *pid, child: *child, status: *status })
+        }
+        Fact::Forgone { pid, awaited, refusal } => {
+            Some(Event::Forgone { pid: *pid, awaited: *awaited, refusal: refusal.clone() })
+        }
         Fact::Epoch { .. }
+        | Fact::Awaiting { .. }
+        | Fact::Received { .. }
         | Fact::Queued { .. }
         | Fact::Approved { .. }
         | Fact::Passed { .. }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agentos_abi::{
-    Action, CapabilityId, Cost, Grant, Pid, Priority, Recovery, Refusal, RequestId, Rule, TicketId,
+    Action, Awaited, CapabilityId, Cost, Grant, Pid, Priority, Recovery, Refusal, RequestId, Rule, TicketId,
 };
 
 use crate::fair::Order;
@@ -125,6 +125,16 @@ pub struct State {
     pub(crate) rules: Vec<Rule>,
     /// Names the set of rules in force.
     pub(crate) rules_digest: String,
+    /// Processes that have not exited, by name.
+    pub(crate) names: BTreeMap<String, BTreeSet<Pid>>,
+    /// What processes wait for from each other, by when (UTC microseconds) they do no longer.
+    pub(crate) patience: BTreeSet<(u64, Pid, Awaited)>,
+    /// Processes with a message in their mailbox that they wait for.
+    pub(crate) arrivals: BTreeSet<Pid>,
+    /// Processes whose mailbox has room for one that waits to send to it.
+    pub(crate) deliverable: BTreeSet<Pid>,
+    /// Processes that an entry may have left waiting in a circle; once it is applied, those that do.
+    pub(crate) suspects: BTreeSet<Pid>,
 }
 
 impl State {
@@ -200,6 +210,7 @@ impl State {
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let restart = self.restarts.first().map(|(at, _)| *at);
         let wake = self.wakes.first().map(|(at, _)| *at);
-        [deadline, expiry, restart, wake].into_iter().flatten().min()
+        let patience = self.patience.first().map(|(at, ..)| *at);
+        [deadline, expiry, restart, wake, patience].into_iter().flatten().min()
     }
 }

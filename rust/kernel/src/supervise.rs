@@ -34,7 +34,7 @@ fn fallen(state: &State, now_us: u64, pid: Pid) -> Option<Fact> {
     let parent = process.parent?;
     let keeper = state.process(parent)?;
     let supervisor = keeper.supervises.as_ref()?;
-    if is_ending(keeper) || !comes_back(process) {
+    if keeper.is_ending() || !comes_back(process) {
         return Some(Fact::GivenUp { pid });
     }
     if !keeper.is_active() {
@@ -48,10 +48,6 @@ fn fallen(state: &State, now_us: u64, pid: Pid) -> Option<Fact> {
     }
     let due_us = now_us.saturating_add(pause_us(supervisor, recent));
     Some(Fact::Restarting { supervisor: parent, members: members(state, keeper, supervisor, pid), due_us })
-}
-
-fn is_ending(process: &Process) -> bool {
-    matches!(process.state, ProcessState::Closing | ProcessState::Exited { .. })
 }
 
 fn comes_back(process: &Process) -> bool {
@@ -98,7 +94,7 @@ fn carry_on(state: &State, now_us: u64, at_us: u64, keeper: Pid) -> Option<Fact>
     let exited = |pid: &Pid| {
         state.process(*pid).is_none_or(|member| matches!(member.state, ProcessState::Exited { .. }))
     };
-    if is_ending(process) {
+    if process.is_ending() {
         return pending.members.iter().find(|pid| exited(pid)).map(|pid| Fact::GivenUp { pid: *pid });
     }
     match pending.members.iter().find(|pid| !exited(pid)) {

@@ -8,7 +8,8 @@ use crate::explain;
 use crate::request::holds;
 
 use crate::queue::{Stand, UNLIMITED};
-use crate::state::State;
+use crate::state::{State, Waiting};
+use crate::wait;
 
 impl State {
     /// The process of the home itself, once there has been an epoch.
@@ -26,12 +27,11 @@ impl State {
     pub fn processes(&self) -> impl Iterator<Item = ProcessView> {
         self.processes.iter().map(|((index, generation), process)| {
             let pid = Pid::new(index, generation);
-            let waiting_on =
-                process.waiting.first().and_then(|id| self.request(*id)).map(|waiting| match waiting.stand {
-                    Stand::Parked(_) => "budget".to_owned(),
-                    Stand::Lane | Stand::Aside if waiting.lane_name() == UNLIMITED => "budget".to_owned(),
-                    Stand::Lane | Stand::Aside => waiting.lane_name().to_owned(),
-                });
+            let request = process.waiting.first().and_then(|id| self.request(*id));
+            let waiting_on = match (request, process.awaiting.keys().next()) {
+                (Some(waiting), _) => Some(waits_for(waiting)),
+                (None, awaited) => awaited.map(|awaited| wait::describe(self, *awaited)),
+            };
             ProcessView {
                 pid,
                 parent: process.parent,
@@ -95,6 +95,18 @@ impl State {
     #[must_use]
     pub fn ticket_action(&self, ticket: TicketId) -> Option<(Pid, &agentos_abi::Action)> {
         self.ticket(ticket).map(|row| (row.pid, &row.action))
+    }
+}
+
+/// What a waiting request waits for: its receiver's mailbox, its lane, or a budget.
+fn waits_for(waiting: &Waiting) -> String {
+    if let Action::Send { mailbox, .. } = &waiting.action {
+        return format!("the mailbox of `{mailbox}`");
+    }
+    match waiting.stand {
+        Stand::Parked(_) => "budget".to_owned(),
+        Stand::Lane | Stand::Aside if waiting.lane_name() == UNLIMITED => "budget".to_owned(),
+        Stand::Lane | Stand::Aside => waiting.lane_name().to_owned(),
     }
 }
 
