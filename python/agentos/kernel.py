@@ -30,6 +30,8 @@ from agentos.messages import (
     AnyReply,
     AnyScope,
     Ask,
+    Awaited,
+    Blob,
     Call,
     CancelCall,
     CancelEvent,
@@ -41,16 +43,24 @@ from agentos.messages import (
     Deny,
     EpochCall,
     EpochReply,
+    ExitAwaited,
     ExitCall,
+    ExitedEvent,
+    ExitedReply,
     ExitStatus,
     ExtendCall,
     Finding,
+    ForgoCall,
+    ForgoneEvent,
     Go,
     Grant,
     GroupSpec,
     Labels,
     LaneCall,
     Limit,
+    MailboxSpec,
+    Message,
+    MessageAwaited,
     Outcome,
     Pid,
     PressureCall,
@@ -60,6 +70,9 @@ from agentos.messages import (
     PutCall,
     Question,
     Rates,
+    ReceiveCall,
+    ReceivedEvent,
+    ReceivedReply,
     Recovery,
     Refusal,
     RefusedReply,
@@ -69,14 +82,18 @@ from agentos.messages import (
     Rule,
     RulesCall,
     Scope,
+    SendAction,
     SignalCall,
     SignalName,
     SpawnAction,
     StateEvent,
     Supervision,
+    Text,
     TickCall,
     TicketId,
     Wait,
+    WaitCall,
+    WaitingReply,
     WithdrawCall,
 )
 
@@ -85,6 +102,9 @@ if TYPE_CHECKING:
 
 LOW_DISK = "little disk space is left: new work waits until there is more"
 """What a person is told while requests are held back."""
+
+TEXT_BYTES = 1_024
+"""Longest text of a message that its entry holds, as JSON writes it without quotes."""
 
 _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
@@ -198,6 +218,14 @@ class _Waiter:
 
 
 @dataclass
+class _Awaiting:
+    """A wait for another process, and how it ended."""
+
+    event: trio.Event
+    end: ReceivedEvent | ExitedEvent | ForgoneEvent | None = None
+
+
+@dataclass
 class _Durability:
     """Who waits for which sequence number."""
 
@@ -216,6 +244,7 @@ class Kernel(ReadOnlyKernel):
         self._durable = _Durability()
         self._waiters: dict[RequestId, _Waiter] = {}
         self._tickets: dict[TicketId, Ticket] = {}
+        self._awaiting: dict[tuple[Pid, Awaited], _Awaiting] = {}
         self._deadline_us: int | None = None
         self._deadline_moved: trio.Event | None = None
         self._exits: dict[Pid, trio.Event] = {}
@@ -346,6 +375,7 @@ class Kernel(ReadOnlyKernel):
         isolated: bool = False,
         supervises: Supervision | None = None,
         restart: Restart = "never",
+        mailbox: MailboxSpec = MailboxSpec(),  # noqa: B008 — immutable
         on_low_disk: Callable[[], None] = lambda: None,
     ) -> Child:
         """Starts a child process with the meet of `grants` and what `parent` holds.
@@ -363,11 +393,80 @@ class Kernel(ReadOnlyKernel):
             isolated=isolated,
             supervises=supervises,
             restart=restart,
+            mailbox=mailbox,
         )
         action = SpawnAction(child=spec)
         ticket = await self.request(parent, action, key=key, lane=lane, on_low_disk=on_low_disk)
         assert ticket.child is not None
         return Child(ticket.child, ticket.id)
+
+    async def send(
+        self,
+        pid: Pid,
+        mailbox: str,
+        body: str | bytes,
+        *,
+        key: str,
+        to: Pid | None = None,
+        reply_to: TicketId | None = None,
+        deadline_us: int | None = None,
+        unattended: bool = False,
+    ) -> TicketId:
+        """Puts a message into the mailbox of the process called `mailbox`; returns the message's name.
+
+        Of several processes of that name it is the nearest in the tree, never `pid` itself, unless `to` names
+        one of them. A text that an entry does not hold, and bytes, go into a blob. Waits while the mailbox is
+        full, by default for ten minutes. Costs one turn of the budget. Raises Denied: named `exited` where
+        nobody reads the mailbox any more, `deadlock` where its owner waits, by way of others, for `pid`.
+        """
+        content: Text | Blob
+        if isinstance(body, str) and len(_ENCODER.encode(body)) - 2 <= TEXT_BYTES:
+            content = Text(text=body)
+        else:
+            data = body.encode() if isinstance(body, str) else body
+            content = Blob(digest=await self.blob_put(data), size=len(data))
+        action = SendAction(mailbox=mailbox, to=to, content=content, reply_to=reply_to)
+        ticket = await self.request(
+            pid, action, key=key, recovery="once", deadline_us=deadline_us, unattended=unattended
+        )
+        self._tickets.pop(ticket.id, None)
+        return ticket.id
+
+    async def receive(
+        self, pid: Pid, sender: Pid | None = None, *, deadline_us: int | None = None
+    ) -> Message:
+        """Takes the oldest message out of the mailbox of `pid`, or the oldest from `sender`; waits for one.
+
+        What it returns is taken for good, and no other receive gets it. Waits until `deadline_us` (UTC
+        microseconds), by default for ten minutes; one receive at a time for each sender, and one for any.
+        Raises Denied: named `deadline`, `exited` where `sender` sends nothing more, `deadlock` where that
+        waits, by way of others, for `pid`.
+        """
+        import trio
+
+        reply = self._call(ReceiveCall(pid=pid, sender=sender, deadline_us=deadline_us))
+        if isinstance(reply, ReceivedReply):
+            # It is taken: who asked must have it.
+            with trio.CancelScope(shield=True):
+                await self.wait_durable()
+            return reply.message
+        end = await self._awaited(reply, pid, MessageAwaited(sender=sender))
+        assert isinstance(end, ReceivedEvent)
+        return end.message
+
+    async def wait(self, pid: Pid, child: Pid, *, deadline_us: int | None = None) -> ExitStatus:
+        """Returns how `child`, a child of `pid`, ended, once it has.
+
+        Waits until `deadline_us` (UTC microseconds), by default for a day. Raises Denied: named `child` where
+        `pid` has no such child (the root's are forgotten as they end), `deadline`, or `deadlock`.
+        """
+        reply = self._call(WaitCall(pid=pid, child=child, deadline_us=deadline_us))
+        if isinstance(reply, ExitedReply):
+            await self.wait_durable()
+            return reply.status
+        end = await self._awaited(reply, pid, ExitAwaited(child=child))
+        assert isinstance(end, ExitedEvent)
+        return end.status
 
     async def complete(
         self,
@@ -537,6 +636,31 @@ class Kernel(ReadOnlyKernel):
         assert waiter.decision is not None
         return waiter.decision
 
+    async def _awaited(self, reply: AnyReply, pid: Pid, awaited: Awaited) -> ReceivedEvent | ExitedEvent:
+        """How a wait that `reply` says has begun ends. Raises what it is refused with."""
+        import trio
+
+        self._done(reply)
+        assert isinstance(reply, WaitingReply)
+        waiter = self._awaiting[pid, awaited] = _Awaiting(trio.Event())
+        cancelled: trio.Cancelled | None = None
+        try:
+            await waiter.event.wait()
+        except trio.Cancelled as caught:
+            cancelled = caught
+            self._call(ForgoCall(pid=pid, awaited=awaited))
+            # Either way an event follows as soon as it is durable: what came before this is not lost.
+            with trio.CancelScope(shield=True):
+                await waiter.event.wait()
+        finally:
+            self._awaiting.pop((pid, awaited), None)
+        if self._failure is not None:
+            raise self._failure
+        if isinstance(waiter.end, ForgoneEvent):
+            raise cancelled if cancelled is not None else refused(waiter.end.refusal)
+        assert waiter.end is not None
+        return waiter.end
+
     def _abandon(self, go: Go) -> None:
         """Gives back a ticket whose asker was cancelled before it could act on it."""
         if go.child is not None:
@@ -577,6 +701,12 @@ class Kernel(ReadOnlyKernel):
             if waiter is not None:
                 waiter.decision = event.decision
                 waiter.event.set()
+        elif isinstance(event, ReceivedEvent | ExitedEvent | ForgoneEvent):
+            awaited = ExitAwaited(child=event.child) if isinstance(event, ExitedEvent) else event.awaited
+            awaiting = self._awaiting.get((event.pid, awaited))
+            if awaiting is not None:
+                awaiting.end = event
+                awaiting.event.set()
         elif isinstance(event, CancelEvent):
             ticket = self._tickets.get(event.ticket)
             if ticket is not None:
@@ -594,6 +724,8 @@ class Kernel(ReadOnlyKernel):
             heapq.heappop(self._durable.waiting)[2].set()
         for waiter in self._waiters.values():
             waiter.event.set()
+        for awaiting in self._awaiting.values():
+            awaiting.event.set()
         if self._progress is not None:
             self._progress.set()
 

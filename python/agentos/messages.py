@@ -200,6 +200,16 @@ class Supervision(Struct, frozen=True):
     longest_us: int = 0
 
 
+class MailboxSpec(Struct, frozen=True):
+    """The bounds of a mailbox: it is full once it holds as many messages, or as many bytes (blobs count).
+
+    At most 4,096 messages; with 0, a message passes only into the hands of who waits for it.
+    """
+
+    messages: int = 64
+    bytes: int = 16 << 20
+
+
 class ChildSpec(Struct, frozen=True):
     """What a child process starts with; it gets the meet of `grants` with what its parent holds."""
 
@@ -212,6 +222,7 @@ class ChildSpec(Struct, frozen=True):
     supervises: Supervision | None = None
     restart: Restart = "never"
     """When a parent that supervises starts it again."""
+    mailbox: MailboxSpec = MailboxSpec()
 
 
 class Action(Struct, tag_field="type", frozen=True):
@@ -252,10 +263,30 @@ class ConnectAction(Action, tag="connect", frozen=True):
     port: int
 
 
+class Text(Struct, tag_field="type", tag="text", frozen=True):
+    """A short text, at most 1,024 bytes as JSON writes it."""
+
+    text: str = ""
+
+
+class Blob(Struct, tag_field="type", tag="blob", frozen=True):
+    """A blob by its SHA-256 (hex), with its size in bytes."""
+
+    digest: str
+    size: int
+
+
+Content = Text | Blob
+
+
 class SendAction(Action, tag="send", frozen=True):
-    """Put a message into a mailbox."""
+    """Put a message into the mailbox of the process called `mailbox`: the nearest of that name in the tree,
+    or the one of them that `to` names."""
 
     mailbox: str
+    to: Pid | None = None
+    content: Content = Text()
+    reply_to: TicketId | None = None
 
 
 class SpawnAction(Action, tag="spawn", frozen=True):
@@ -515,6 +546,44 @@ class PutCall(Call, tag="put", frozen=True):
     body: str
 
 
+class MessageAwaited(Struct, tag_field="type", tag="message", frozen=True):
+    """A message from one process, or from any."""
+
+    sender: Pid | None = msgspec.field(name="from", default=None)
+
+
+class ExitAwaited(Struct, tag_field="type", tag="exit", frozen=True):
+    """The end of a child."""
+
+    child: Pid
+
+
+Awaited = MessageAwaited | ExitAwaited
+
+
+class ReceiveCall(Call, tag="receive", frozen=True):
+    """Take the oldest message, or the oldest from one process; wait where there is none."""
+
+    pid: Pid
+    sender: Pid | None = msgspec.field(name="from", default=None)
+    deadline_us: int | None = None
+
+
+class WaitCall(Call, tag="wait", frozen=True):
+    """Wait for the end of a child."""
+
+    pid: Pid
+    child: Pid
+    deadline_us: int | None = None
+
+
+class ForgoCall(Call, tag="forgo", frozen=True):
+    """Wait no longer."""
+
+    pid: Pid
+    awaited: Awaited
+
+
 class TickCall(Call, tag="tick", frozen=True):
     """Let time act."""
 
@@ -585,7 +654,47 @@ class RefusedReply(Reply, tag="refused", frozen=True):
     refusal: Refusal
 
 
-AnyReply = DecidedReply | CapabilityReply | EpochReply | DoneReply | RefusedReply
+class Message(Struct, frozen=True):
+    """A message as its receiver gets it; the ticket that sent it is its name."""
+
+    id: TicketId
+    pid: Pid = msgspec.field(name="from")
+    """The process that sent it, which was called `sender`; it may be gone by now."""
+    sender: str
+    content: Content
+    reply_to: TicketId | None
+    labels: Labels
+    """What its sender had touched; its receiver has touched it too, now."""
+
+
+class ReceivedReply(Reply, tag="received", frozen=True):
+    """A message that was there."""
+
+    message: Message
+
+
+class ExitedReply(Reply, tag="exited", frozen=True):
+    """The child has exited."""
+
+    status: ExitStatus
+
+
+class WaitingReply(Reply, tag="waiting", frozen=True):
+    """Nothing yet: an event follows, at the latest at `until_us` (UTC microseconds)."""
+
+    until_us: int
+
+
+AnyReply = (
+    DecidedReply
+    | CapabilityReply
+    | EpochReply
+    | DoneReply
+    | ReceivedReply
+    | ExitedReply
+    | WaitingReply
+    | RefusedReply
+)
 
 
 class Event(Struct, tag_field="event", frozen=True):
@@ -649,7 +758,42 @@ class ResumeEvent(Event, tag="resume", frozen=True):
     pid: Pid
 
 
-AnyEvent = DecidedEvent | AskedEvent | CancelEvent | StateEvent | RestartedEvent | SuspendEvent | ResumeEvent
+class ReceivedEvent(Event, tag="received", frozen=True):
+    """A message came that `pid` waited for."""
+
+    pid: Pid
+    awaited: Awaited
+    message: Message
+
+
+class ExitedEvent(Event, tag="exited", frozen=True):
+    """A child ended whose end `pid` waited for."""
+
+    pid: Pid
+    child: Pid
+    status: ExitStatus
+
+
+class ForgoneEvent(Event, tag="forgone", frozen=True):
+    """What `pid` waited for does not come."""
+
+    pid: Pid
+    awaited: Awaited
+    refusal: Refusal
+
+
+AnyEvent = (
+    DecidedEvent
+    | AskedEvent
+    | CancelEvent
+    | StateEvent
+    | RestartedEvent
+    | SuspendEvent
+    | ResumeEvent
+    | ReceivedEvent
+    | ExitedEvent
+    | ForgoneEvent
+)
 
 
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):

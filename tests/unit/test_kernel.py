@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
 
 import pytest
@@ -27,32 +26,10 @@ from agentos.messages import (
     Supervision,
     Tool,
 )
+from kernels import Clock, in_kernel
 
 TOOL = CallAction(tool="t")
 ANY_TOOL = Tool(tool=ANY)
-
-
-class Clock:
-    """Time that only moves when told to (UTC microseconds)."""
-
-    def __init__(self) -> None:
-        self.now_us = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-def in_kernel(test: Callable[[Kernel, Clock], Awaitable[None]], database: FilePath | None = None) -> None:
-    """Runs `test` with a live kernel."""
-
-    async def main() -> None:
-        clock = Clock()
-        with trio.fail_after(20):
-            async with open_kernel(database, clock=clock) as kernel:
-                await kernel.epoch()
-                await test(kernel, clock)
-
-    trio.run(main)
 
 
 def test_what_is_not_held_is_denied_with_its_name() -> None:
