@@ -140,6 +140,20 @@ impl Driven {
         kernel
     }
 
+    /// The journal cut off after any entry goes on as it did: what follows is in the state.
+    pub(crate) fn check_prefixes(&self, name: &str) {
+        let mut kernel = Kernel::default();
+        for (at, entry) in self.journal.iter().enumerate() {
+            kernel.recover(entry);
+            let next = &self.journal[at + 1..];
+            let same = next.iter().take_while(|later| later.at_us == entry.at_us).count();
+            let mut cut = Kernel::default();
+            self.journal[..=at].iter().for_each(|entry| cut.recover(entry));
+            assert_eq!(cut, kernel);
+            assert_eq!(cut.step(entry.at_us, &Call::Tick).entries, next[..same], "{name} from {at}");
+        }
+    }
+
     /// The last decision that an event brought for `request`.
     pub(crate) fn decided(&self, wanted: RequestId) -> Option<&Decision> {
         self.events.iter().rev().find_map(|event| match event {

@@ -422,6 +422,9 @@ fn two_hundred_thousand_random_operations_go_as_the_reference_says() {
             walk.compare(seed);
         }
         assert_eq!(walk.os.recovered(), walk.os.kernel, "seed {seed}");
+        if seed % 50 == 0 {
+            walk.os.check_prefixes(&format!("seed {seed}"));
+        }
     }
     for kind in ["got", "went", "deadlock", "deadline", "exited", "withdrawn"] {
         assert!(counts.get(kind) > Some(&100), "too few to show anything: {kind} in {counts:?}");

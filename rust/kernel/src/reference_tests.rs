@@ -219,20 +219,6 @@ impl Pair {
         assert_eq!(self.shadow, self.os.kernel, "{}: recovered", self.name);
         self.seen = (self.os.journal.len(), self.os.events.len());
     }
-
-    /// The journal cut off after any entry goes on as it did: what follows is in the state.
-    fn check_prefixes(&self) {
-        let mut kernel = Kernel::default();
-        for (at, entry) in self.os.journal.iter().enumerate() {
-            kernel.recover(entry);
-            let next = &self.os.journal[at + 1..];
-            let same = next.iter().take_while(|later| later.at_us == entry.at_us).count();
-            let mut cut = Kernel::default();
-            self.os.journal[..=at].iter().for_each(|entry| cut.recover(entry));
-            assert_eq!(cut, kernel);
-            assert_eq!(cut.step(entry.at_us, &Call::Tick).entries, next[..same], "{} from {at}", self.name);
-        }
-    }
 }
 
 #[test]
@@ -250,7 +236,7 @@ fn it_decides_as_a_naive_scheduler_does() {
             pair.check();
         }
         if seed % 50 == 0 {
-            pair.check_prefixes();
+            pair.os.check_prefixes(&pair.name);
         }
         for entry in &pair.os.journal {
             let text = format!("{:?}", entry.fact);
