@@ -626,7 +626,10 @@ class Kernel(ReadOnlyKernel):
         except trio.Cancelled:
             if waiter.decision is None:
                 self._call(WithdrawCall(request=request))
-            elif isinstance(waiter.decision, Go):
+                # It may have been decided before, which is told once it is durable.
+                with trio.CancelScope(shield=True):
+                    await waiter.event.wait()
+            if isinstance(waiter.decision, Go):
                 self._abandon(waiter.decision)
             raise
         finally:
@@ -769,12 +772,22 @@ async def open_kernel(
 
     native = await trio.to_thread.run_sync(_kernel.Kernel, None if database is None else str(database))
     kernel = Kernel(native, clock)
+    pumping = trio.CancelScope(shield=True)
+
+    async def pump() -> None:
+        # Goes on while what is cancelled still waits for the disk.
+        with pumping:
+            await kernel._pump()
+
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(kernel._pump)
+            nursery.start_soon(pump)
             nursery.start_soon(kernel._keep_time)
-            yield kernel
-            nursery.cancel_scope.cancel()
+            try:
+                yield kernel
+            finally:
+                pumping.cancel()
+                nursery.cancel_scope.cancel()
     finally:
         kernel.close()
 

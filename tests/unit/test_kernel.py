@@ -78,6 +78,30 @@ def test_a_request_waits_for_its_turn_and_a_cancelled_wait_leaves_the_queue() ->
     in_kernel(test)
 
 
+def test_a_request_cancelled_while_its_decision_goes_to_disk_gives_its_ticket_back(
+    tmp_path: FilePath,
+) -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        await kernel.lane("l", 1)
+        first = await kernel.request(kernel.root, TOOL, key="1", lane="l")
+        scope = trio.CancelScope()
+
+        async def second() -> None:
+            with scope:
+                await kernel.request(kernel.root, TOOL, key="2", lane="l")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(kernel.complete, first, "ok")
+            # The second is decided as soon as that runs, and told only once it is durable.
+            await trio.lowlevel.checkpoint()
+            scope.cancel()
+        await kernel.request(kernel.root, TOOL, key="3", lane="l")
+
+    in_kernel(test, tmp_path / "kernel.db")
+
+
 def test_killing_a_process_asks_its_performers_to_stop() -> None:
     async def test(kernel: Kernel, clock: Clock) -> None:
         parent = await kernel.spawn(kernel.root, "p", key="p", grants=[ANY_TOOL, Spawn()])

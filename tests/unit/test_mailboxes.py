@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from agentos.errors import BudgetExceeded, Denied
-from agentos.kernel import Kernel
+from agentos.kernel import Kernel, open_kernel
 from agentos.messages import (
     ANY,
     Blob,
@@ -236,3 +236,18 @@ def test_messages_outlive_their_daemon_and_pass_once(tmp_path: FilePath) -> None
 
     in_kernel(first, database)
     in_kernel(second, database)
+
+
+def test_a_receive_ends_though_all_around_it_is_cancelled(tmp_path: FilePath) -> None:
+    async def main() -> None:
+        with trio.fail_after(20), trio.CancelScope() as outer:
+            async with open_kernel(tmp_path / "kernel.db") as kernel:
+                await kernel.epoch()
+                b = await member(kernel, "b")
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(kernel.receive, b)
+                    await trio.testing.wait_all_tasks_blocked()
+                    outer.cancel()
+        assert outer.cancelled_caught
+
+    trio.run(main)
