@@ -1,5 +1,6 @@
 //! The one mapping from Rust errors to the exception tree of `agentos.errors`.
 
+use agentos_cron::CronError;
 use agentos_journal::JournalError;
 use pyo3::{PyErr, Python, import_exception, types::PyAnyMethods};
 
@@ -23,6 +24,8 @@ pub(crate) enum Error {
     /// A lock was poisoned by a panic.
     Poisoned,
     Io(std::io::Error),
+    /// An expression, zone or time that somebody wrote wrong.
+    Cron(CronError),
 }
 
 impl From<JournalError> for Error {
@@ -47,9 +50,27 @@ impl From<Error> for PyErr {
             Error::Poisoned => {
                 python::InternalError::new_err("the kernel failed earlier; restart the daemon")
             }
+            Error::Cron(error) => cron(&error),
             Error::Io(error) => python::InternalError::new_err(format!("the kernel cannot start: {error}")),
         }
     }
+}
+
+fn cron(error: &CronError) -> PyErr {
+    let raised = python::UsageError::new_err(error.to_string());
+    let hint = match error {
+        CronError::Fields { .. } => "such as `0 9 * * mon-fri`: at nine, Monday to Friday",
+        CronError::Zone { .. } => "name it as the IANA does, such as `Europe/Berlin` or `UTC`",
+        CronError::Part { .. } | CronError::Never | CronError::Range => return raised,
+    };
+    hinted(raised, hint)
+}
+
+fn hinted(raised: PyErr, hint: &str) -> PyErr {
+    Python::attach(|py| {
+        let _ = raised.value(py).setattr("hint", hint);
+    });
+    raised
 }
 
 fn journal(error: &JournalError) -> PyErr {
@@ -61,10 +82,8 @@ fn journal(error: &JournalError) -> PyErr {
         }
         _ => python::JournalError::new_err(message),
     };
-    if let Some(hint) = error.hint() {
-        Python::attach(|py| {
-            let _ = raised.value(py).setattr("hint", hint);
-        });
+    match error.hint() {
+        Some(hint) => hinted(raised, hint),
+        None => raised,
     }
-    raised
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod audit;
+mod cron;
 mod error;
 mod kernel;
 mod name;
@@ -16,6 +17,8 @@ mod _kernel {
     use crate::archive::{Archive, ImportJob};
     #[pymodule_export]
     use crate::audit::{audit_entries, audit_stored, audit_tree, audit_verify, entry_hash, tree_root};
+    #[pymodule_export]
+    use crate::cron::next_instant;
     #[pymodule_export]
     use crate::kernel::Kernel;
     #[pymodule_export]
