@@ -113,12 +113,22 @@ pub enum Call {
     },
     /// Wait no longer.
     Forgo { pid: Pid, awaited: Awaited },
-    /// Let time act: deadlines, expiries.
+    /// Set the durable timer `id` to go off at `due_us` (UTC microseconds), in place of when it was set for;
+    /// `None` takes it back. One that is past goes off at once, also after a restart.
+    Timer {
+        id: String,
+        #[serde(default)]
+        due_us: Option<u64>,
+    },
+    /// Let time act: deadlines, expiries, timers.
     Tick,
 }
 
 /// Largest body of a record, so that an entry stays under 4 KiB.
 pub const RECORD_BYTES: usize = 3_584;
+
+/// Longest name of a timer.
+pub const TIMER_BYTES: usize = 512;
 
 /// Which stage of the pipeline decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,5 +271,20 @@ pub enum Event {
         pid: Pid,
         awaited: Awaited,
         refusal: Refusal,
+    },
+    /// A process was born.
+    Spawned {
+        pid: Pid,
+        parent: Pid,
+        name: String,
+    },
+    /// A record was written.
+    Written {
+        kind: String,
+        id: String,
+    },
+    /// A timer went off, and is gone.
+    Due {
+        id: String,
     },
 }

@@ -240,6 +240,16 @@ pub enum Fact {
         awaited: Awaited,
         refusal: Refusal,
     },
+    /// A timer was set, or taken back where there is no time.
+    Timer {
+        id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due_us: Option<u64>,
+    },
+    /// A timer went off.
+    Due {
+        id: String,
+    },
 }
 
 /// A new process, with its capabilities already met with its parent's.

@@ -108,6 +108,8 @@ fn take_in(state: &mut State, entry: &Entry) {
         Fact::Received { pid, message, awaited } => mailbox::take(state, *pid, *message, *awaited),
         Fact::Waited { pid, child, .. } => wait::end(state, *pid, Awaited::Exit { child: *child }),
         Fact::Forgone { pid, awaited, .. } => wait::end(state, *pid, *awaited),
+        Fact::Timer { id, due_us } => state.timers.set(id, *due_us),
+        Fact::Due { id } => state.timers.set(id, None),
     }
 }
 

@@ -3,7 +3,7 @@
 use agentos_abi::{
     Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Labels, Outcome, Pattern,
     Pid, Rates, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId,
-    call::RECORD_BYTES,
+    call::{RECORD_BYTES, TIMER_BYTES},
 };
 
 use crate::budget::{Verdict, verdict};
@@ -110,6 +110,7 @@ pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
         Call::Receive { pid, from, deadline_us } => wait::receive(state, now_us, *pid, *from, *deadline_us),
         Call::Wait { pid, child, deadline_us } => wait::exit(state, now_us, *pid, *child, *deadline_us),
         Call::Forgo { pid, awaited } => wait::forgo(state, *pid, *awaited),
+        Call::Timer { id, due_us } => timer(state, id, *due_us),
         // What time brings about is settled after every call.
         Call::Tick => Decided::done(Vec::new()),
     }
@@ -376,4 +377,14 @@ fn put(kind: &str, id: &str, body: &str) -> Decided {
     }
     let fact = Fact::Put { kind: kind.to_owned(), id: id.to_owned(), body: body.to_owned() };
     Decided::done(vec![fact])
+}
+
+fn timer(state: &State, id: &str, due_us: Option<u64>) -> Decided {
+    if id.len() > TIMER_BYTES {
+        let message = format!("a timer's name has {} bytes; at most {TIMER_BYTES} fit an entry", id.len());
+        return Decided::refused(Stage::Process, "timer", message);
+    }
+    let same = state.timers.due_us(id) == due_us;
+    let fact = Fact::Timer { id: id.to_owned(), due_us };
+    Decided::done(if same { Vec::new() } else { vec![fact] })
 }

@@ -34,6 +34,7 @@ mod settle;
 mod state;
 mod supervise;
 mod table;
+mod timer;
 mod view;
 mod wait;
 mod wait_for;
@@ -91,6 +92,7 @@ impl Kernel {
     fn commit(&mut self, at_us: u64, fact: Fact, step: &mut Step) {
         let entry = Entry { at_us, fact };
         step.events.extend(settle::event(&self.state, &entry.fact));
+        step.events.extend(settle::born(&entry.fact));
         apply::apply(&mut self.state, &entry);
         step.entries.push(entry);
     }

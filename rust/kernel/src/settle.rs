@@ -1,6 +1,8 @@
 //! What follows of itself from a state: deadlines, the end of closing processes, and admissions.
 
-use agentos_abi::{Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage, State as ProcessState};
+use agentos_abi::{
+    Action, Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage, State as ProcessState,
+};
 
 use crate::decide::lost;
 use crate::mailbox;
@@ -21,6 +23,7 @@ pub(crate) fn next(state: &State, now_us: u64) -> Option<Fact> {
     expired(state, now_us)
         .or_else(|| overdue(state, now_us))
         .or_else(|| wait::overdue(state, now_us))
+        .or_else(|| state.timers.due(now_us).map(|id| Fact::Due { id: id.to_owned() }))
         .or_else(|| closing(state))
         .or_else(|| supervise::next(state, now_us))
         .or_else(|| mailbox::next(state, now_us))
@@ -144,6 +147,8 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         Fact::Forgone { pid, awaited, refusal } => {
             Some(Event::Forgone { pid: *pid, awaited: *awaited, refusal: refusal.clone() })
         }
+        Fact::Put { kind, id, .. } => Some(Event::Written { kind: kind.clone(), id: id.clone() }),
+        Fact::Due { id } => Some(Event::Due { id: id.clone() }),
         Fact::Epoch { .. }
         | Fact::Awaiting { .. }
         | Fact::Received { .. }
@@ -166,6 +171,16 @@ pub(crate) fn event(state: &State, fact: &Fact) -> Option<Event> {
         | Fact::Revoked { .. }
         | Fact::Lane { .. }
         | Fact::Pressure { .. }
-        | Fact::Put { .. } => None,
+        | Fact::Timer { .. } => None,
+    }
+}
+
+/// The birth that a fact tells of, beside what it tells whoever asked for it.
+pub(crate) fn born(fact: &Fact) -> Option<Event> {
+    match fact {
+        Fact::Go { pid, action: Action::Spawn { child: spec }, child: Some(born), .. } => {
+            Some(Event::Spawned { pid: born.pid, parent: *pid, name: spec.name.clone() })
+        }
+        _ => None,
     }
 }

@@ -11,6 +11,7 @@ use crate::lane::Lane;
 use crate::process::Process;
 use crate::queue::{Stand, UNLIMITED};
 use crate::table::Table;
+use crate::timer::Timers;
 
 /// One capability: who holds it, where it came from, what was derived from it, what it carries now.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,6 +121,7 @@ pub struct State {
     /// Processes whose budget decides on the first request that waits for it.
     pub(crate) due: BTreeSet<Pid>,
     pub(crate) records: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) timers: Timers,
     /// Requests that wait for a person.
     pub(crate) questions: BTreeSet<RequestId>,
     pub(crate) rules: Vec<Rule>,
@@ -211,6 +213,6 @@ impl State {
         let restart = self.restarts.first().map(|(at, _)| *at);
         let wake = self.wakes.first().map(|(at, _)| *at);
         let patience = self.patience.first().map(|(at, ..)| *at);
-        [deadline, expiry, restart, wake, patience].into_iter().flatten().min()
+        [deadline, expiry, restart, wake, patience, self.timers.next_us()].into_iter().flatten().min()
     }
 }
