@@ -91,6 +91,7 @@ from agentos.messages import (
     Text,
     TickCall,
     TicketId,
+    TimerCall,
     Wait,
     WaitCall,
     WaitingReply,
@@ -543,6 +544,19 @@ class Kernel(ReadOnlyKernel):
         text = _ENCODER.encode(body).decode()
         self._done(self._call(PutCall(kind=kind, id=id, body=text)))
 
+    async def timer(self, id: str, due_us: int | None) -> None:
+        """Sets the durable timer `id` to go off at `due_us` (UTC microseconds), or takes it back (None).
+
+        Going off is an event, `DueEvent`, exactly once; one that is past goes off at once, also after a
+        restart.
+        """
+        self._done(self._call(TimerCall(id=id, due_us=due_us)))
+        await self.wait_durable()
+
+    def now_us(self) -> int:
+        """The kernel's time, UTC microseconds."""
+        return self._kernel.now_us() if self._clock is None else self._clock()
+
     async def blob_put(self, data: bytes) -> str:
         """Stores `data` beside the chain; returns its SHA-256 (hex). Durable with the next entry. Waits while
         the disk is far behind."""
@@ -747,8 +761,7 @@ class Kernel(ReadOnlyKernel):
             self._deadline_moved = trio.Event()
             delay = math.inf
             if self._deadline_us is not None:
-                now_us = self._kernel.now_us() if self._clock is None else self._clock()
-                delay = max(0.0, (self._deadline_us - now_us) / 1e6)
+                delay = max(0.0, (self._deadline_us - self.now_us()) / 1e6)
             with trio.move_on_after(delay) as scope:
                 await self._deadline_moved.wait()
             if scope.cancelled_caught:
@@ -795,6 +808,16 @@ async def open_kernel(
 def public_name(home_id: str, kind: str, number: int) -> str:
     """The public name (`p-…`) of a number, in the home with this random id."""
     return _kernel.public_name(home_id, kind, number)
+
+
+def next_instant(expression: str, zone: str, after_us: int) -> int:
+    """The first instant after `after_us` at which a cron expression (five fields, as crontab(5)) holds in
+    `zone`, an IANA name; UTC microseconds. Raises UsageError.
+
+    A time that a change of clocks leaves out comes once, right after the gap; one that it brings twice comes
+    once, at the first.
+    """
+    return _kernel.next_instant(expression, zone, after_us)
 
 
 def audit_entries(database: FilePath, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
@@ -844,6 +867,7 @@ __all__ = [
     "audit_tree",
     "audit_verify",
     "entry_hash",
+    "next_instant",
     "open_kernel",
     "public_name",
     "refused",

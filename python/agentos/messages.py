@@ -584,6 +584,13 @@ class ForgoCall(Call, tag="forgo", frozen=True):
     awaited: Awaited
 
 
+class TimerCall(Call, tag="timer", frozen=True):
+    """Set a durable timer, or take it back."""
+
+    id: str
+    due_us: int | None = None
+
+
 class TickCall(Call, tag="tick", frozen=True):
     """Let time act."""
 
@@ -782,6 +789,27 @@ class ForgoneEvent(Event, tag="forgone", frozen=True):
     refusal: Refusal
 
 
+class SpawnedEvent(Event, tag="spawned", frozen=True):
+    """A process was born."""
+
+    pid: Pid
+    parent: Pid
+    name: str
+
+
+class WrittenEvent(Event, tag="written", frozen=True):
+    """A record was written."""
+
+    kind: str
+    id: str
+
+
+class DueEvent(Event, tag="due", frozen=True):
+    """A timer went off, and is gone."""
+
+    id: str
+
+
 AnyEvent = (
     DecidedEvent
     | AskedEvent
@@ -793,6 +821,9 @@ AnyEvent = (
     | ReceivedEvent
     | ExitedEvent
     | ForgoneEvent
+    | SpawnedEvent
+    | WrittenEvent
+    | DueEvent
 )
 
 

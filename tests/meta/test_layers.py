@@ -13,6 +13,7 @@ ORDER = [
     {"models", "tools", "memory", "audit"},
     {"runtime"},
     {"batch"},
+    {"automation"},
     {"daemon"},
     {"cli"},
 ]

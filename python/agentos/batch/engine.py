@@ -42,6 +42,7 @@ from agentos.messages import Exec, GroupSpec, Limit, Publish, PublishAction, Spa
 from agentos.messages import Path as PathScope
 
 if TYPE_CHECKING:
+    from agentos.messages import Pid
     from agentos.runtime.system import System, Work
 
 CANNOT_RUN = (126, 127)
@@ -58,12 +59,14 @@ class Engine:
         resolved: Resolved,
         ports: PortLeases,
         passed: dict[str, str] | None = None,
+        parent: Pid | None = None,
     ) -> None:
         self.system = system
         self.batch = batch
         self.resolved = resolved
         self.plan = resolved.spec
         self.ports = ports
+        self._parent = parent
         self.feed = Feed()
         self.error: AgentOSError | None = None
         self.stopping = False
@@ -226,7 +229,7 @@ class Engine:
         repository = exactly(self.repository_name)
         budget = self.plan.limits.budget_micros
         child = await kernel.spawn(
-            kernel.root,
+            kernel.root if self._parent is None else self._parent,
             f"batch {self.batch.name}"[:100],
             key=f"batch:{self.batch.id}:{stint}",
             grants=[

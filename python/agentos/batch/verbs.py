@@ -31,6 +31,7 @@ from agentos.errors import AgentOSError, JournalError, UsageError
 if TYPE_CHECKING:
     from agentos.batch.engine import Engine
     from agentos.batch.ports import PortLeases
+    from agentos.messages import Pid
     from agentos.runtime.system import Acting, Session, System, Work
 
 
@@ -119,7 +120,9 @@ def _goes_on(batch: Batch) -> str:
     return f"the batch goes on without you: `agentos batch watch {batch.id}` shows it"
 
 
-def _start(system: System, batch: Batch, params: dict[str, Any], *, detached: bool) -> Engine:
+def _start(
+    system: System, batch: Batch, params: dict[str, Any], *, detached: bool, parent: Pid | None = None
+) -> Engine:
     """The engine of a batch, put to work if it is not."""
     from agentos.batch.engine import Engine
 
@@ -128,7 +131,7 @@ def _start(system: System, batch: Batch, params: dict[str, Any], *, detached: bo
     if engine is not None and batch.id in system.works:
         return engine
     resolved = status.resolved_of(system.kernel, batch)
-    engine = Engine(system, batch, resolved, running.ports, params.get("environment"))
+    engine = Engine(system, batch, resolved, running.ports, params.get("environment"), parent)
     running.engines[batch.id] = engine
 
     async def work(work: Work) -> None:
@@ -147,7 +150,7 @@ async def _drive(system: System, session: Session, batch: Batch, params: dict[st
     detach = bool(params.get("detach"))
     status.resolved_of(system.kernel, batch).repository.require()
     session.hint = f"its work is kept: `agentos batch resume {batch.id}` goes on with it"
-    engine = _start(system, batch, params, detached=detach)
+    engine = _start(system, batch, params, detached=detach, parent=session.parent)
     if detach:
         await engine.detach()
         await session.emit(_started(batch))

@@ -7,10 +7,12 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 
 import trio
 
+from agentos.daemon.gate_verbs import enforce
 from agentos.daemon.peer import refusal
 from agentos.daemon.protocol import Response, encode, socket_address
 from agentos.daemon.session import ClientSession
@@ -35,6 +37,7 @@ async def serve(home: Home, ready: Callable[[], None]) -> None:
         await kernel.lane("exec", max(8, 2 * (os.cpu_count() or 1)))
         async with Broker.start() as broker, trio.open_nursery() as nursery:
             system = System(home, kernel, broker, nursery)
+            system.enforce = partial(enforce, system)
             for name in RECOVERING:
                 await import_module(name).recover(system)
             listener = _listen(home)

@@ -185,6 +185,7 @@ class _Emitter:
         self._call = call
         self.id = session.id
         self.submission = session.submission
+        self.parent: Pid | None = None
         self.hint: str | None = None
         """What the client is told to do after an interruption."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _PROVIDERS = {
     "audit": "agentos.audit.verbs",
     "batch": "agentos.batch.verbs",
+    "cron": "agentos.automation.verbs",
     "exec": "agentos.runtime.exec_verbs",
     "memory": "agentos.memory.verbs",
     "models": "agentos.runtime.model_check",
@@ -20,13 +21,20 @@ _PROVIDERS = {
     "process": "agentos.daemon.process_verbs",
     "question": "agentos.daemon.gate_verbs",
     "session": "agentos.daemon.session_verbs",
+    "trigger": "agentos.automation.verbs",
+    "workflow": "agentos.automation.workflow_verbs",
 }
 _DEFAULT = "agentos.runtime.verbs"
 
-RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs")
+RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs", "agentos.automation.verbs")
 """Modules whose `recover(system)` a new daemon awaits before it listens."""
 
-STARTING = frozenset({"run", "run.resume", "batch.run", "batch.resume", "batch.retry", "exec.open"})
+STARTING = frozenset(
+    {
+        *("run", "run.resume", "batch.run", "batch.resume", "batch.retry", "exec.open"),
+        *("cron.run", "cron.serve", "trigger.run", "workflow.run", "workflow.resume"),
+    }
+)
 """Verbs that start work: only under the policy as it stands, and not at all under one that is wrong."""
 
 

@@ -62,6 +62,7 @@ class AgentRun:
         retry: Retry,
         *,
         unattended: bool = False,
+        parent: Pid | None = None,
     ) -> None:
         self.record = record
         self.feed = Feed()
@@ -73,6 +74,7 @@ class AgentRun:
         self._submission = submission
         self._retry = retry
         self._unattended = unattended
+        self._parent = parent
         self._closed = trio.CancelScope()
         self._exited_as: ExitStatus | None = None
 
@@ -131,7 +133,7 @@ class AgentRun:
         kernel, record, spec = self._system.kernel, self.record, self._spec
         remaining = max(0, spec.budget_micros - record.settled_micros)
         child = await kernel.spawn(
-            kernel.root,
+            kernel.root if self._parent is None else self._parent,
             spec.name,
             key=f"agent {record.id} {len(record.pids)}",
             grants=self._grants(),

@@ -49,6 +49,8 @@ class Session(Protocol):
     submission: Submission
     hint: str | None
     """What the client is told to do after an interruption."""
+    parent: Pid | None
+    """The process under which its work is born; None: the home's root."""
 
     @property
     def pid(self) -> Pid:
@@ -78,6 +80,10 @@ class Work:
         self.scope.cancel()
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass
 class System:
     """The daemon, for verbs that act."""
@@ -89,6 +95,8 @@ class System:
     works: dict[str, Work] = field(default_factory=dict)
     areas: dict[str, object] = field(default_factory=dict)
     """What an area keeps for as long as the daemon lives, under its name."""
+    enforce: Callable[[], Awaitable[None]] = _nothing
+    """Puts the home's policy in force as it stands; awaited before work that no verb starts."""
     idle: Callable[[], None] = lambda: None
     """Called when a work has ended: the daemon may have nothing left to do."""
 

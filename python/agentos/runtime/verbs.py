@@ -125,7 +125,13 @@ async def _go_on(
         check_workspace(record.root, system.home)
         spec = load_spec(system.kernel, record)
         run = live()[record.id] = AgentRun(
-            system, record, spec, session.submission, request.retry, unattended=request.unattended
+            system,
+            record,
+            spec,
+            session.submission,
+            request.retry,
+            unattended=request.unattended,
+            parent=session.parent,
         )
     run.sessions.append(session.id)
     try:
