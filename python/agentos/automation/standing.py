@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,6 @@ class Standing:
         if self._watcher is not None:
             self._watcher(event)
 
-    async def pass_channel(self, channel: socket.socket) -> None:
-        """There is no client to pass anything to."""
-        raise InternalError("work without a client has no channel")
+    async def ask_keys(self) -> None:
+        """There is no client to ask."""
+        raise InternalError("work without a client has no keys of its own")

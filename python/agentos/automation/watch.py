@@ -87,6 +87,7 @@ class Watch:
             self._send.send_nowait(happened)
 
     def _told(self, event: AnyEvent) -> list[Happened]:
+        shown: dict[str, Any]
         match event:
             case SpawnedEvent(pid=pid, parent=parent, name=name):
                 self._origins.born(pid, parent, name)
