@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agentos.messages import Pid
 
 NOBODY: frozenset[str] = frozenset()
+REMEMBERED = 10_000
+"""Firings whose records are still known to come from them."""
 
 
 class Origins:
@@ -32,6 +34,8 @@ class Origins:
         whole = chain | {trigger}
         self._by_name[f"trigger {trigger}".encode()[:NAME_BYTES].decode(errors="ignore")] = whole
         self._by_key[f"trigger {firing}"] = whole
+        if len(self._by_key) > REMEMBERED:
+            del self._by_key[next(iter(self._by_key))]
 
     def born(self, pid: Pid, parent: Pid, name: str) -> None:
         """A process was born."""

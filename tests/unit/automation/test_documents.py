@@ -141,7 +141,7 @@ def test_steps_lie_only_so_deep(tmp_path: Path) -> None:
 
 def test_the_examples_of_the_documentation_are_documents(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "automation.md").read_text()
-    blocks = re.findall(r"^```(toml|yaml)\n# ([\w.]+):.*\n(.*?)^```$", page, re.M | re.S)
+    blocks = re.findall(r"^```(toml|yaml)\n# ([\w.]+):[^\n]*\n(.*?)^```$", page, re.M | re.S)
     assert [name for _, name, _ in blocks] == ["nightly.toml", "watch.toml", "release.yaml"]
     made: list[object] = []
     for (suffix, _, text), wanted in zip(blocks, (Jobs, Triggers, Workflow), strict=True):
