@@ -9,9 +9,9 @@ import msgspec
 from tests.conformance.adapters.texts import text
 
 from agentos.automation import cron
+from agentos.automation.adding import check
 from agentos.automation.cron import Job, State
 from agentos.automation.task import Ended
-from agentos.automation.verbs import _check
 from agentos.automation.work import check_name
 from agentos.errors import UsageError
 from agentos.kernel import next_instant
@@ -116,7 +116,7 @@ def _limits(about: dict[str, Any]) -> dict[str, Any]:
     if about.get("taken"):
         known["mine/j0"] = ("mine", "elsewhere.toml")
     try:
-        _check([*ids, *ids[: about.get("twice", 0)]], known, "mine", "mine.toml", "jobs")
+        check([*ids, *ids[: about.get("twice", 0)]], known, "mine", "mine.toml", "jobs")
     except UsageError:
         return {"taken": False}
     return {"taken": True}
