@@ -2,7 +2,8 @@
 
 Each file in `openfang/` is about one module of theirs (the reference is OpenFang 0.6.9), in our own words:
 
-    module = "loop_guard"          # the adapter: conformance/adapters/loop_guard.py, `run(input) -> outcome`
+    module = "loop_guard"          # the file's name
+    adapter = "loop_guard"         # conformance/adapters/….py, `run(input) -> outcome`; default: `module`
     section = "…"                  # where the behaviour is described
 
     [[cases]]
@@ -44,6 +45,7 @@ class Module(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     module: str
     section: str
+    adapter: str = ""
     cases: tuple[Case, ...]
 
 
@@ -62,7 +64,7 @@ MODULES = {
     ],
 )
 def test_case(module: str, case: Case) -> None:
-    adapter = import_module(f"tests.conformance.adapters.{module}")
+    adapter = import_module(f"tests.conformance.adapters.{MODULES[module].adapter or module}")
     outcome = adapter.run(case.input)
     assert {key: outcome.get(key) for key in case.expected} == case.expected
 

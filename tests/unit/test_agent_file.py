@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agentos.errors import UsageError
@@ -39,7 +40,9 @@ def test_markdown_and_toml_say_the_same(tmp_path: Path) -> None:
         budget="0.50",
         grants=Grants(read=("/usr/share/dict",)),
     )
+    (tmp_path / "a.json").write_text(msgspec.json.encode(wanted).decode())
     assert read_agent_file(tmp_path / "a.md") == read_agent_file(tmp_path / "a.toml") == wanted
+    assert read_agent_file(tmp_path / "a.json") == wanted
     assert wanted.paths() == {"read": ("/usr/share/dict",), "write": ()}
 
 
@@ -56,6 +59,10 @@ def test_text_without_a_head_is_the_instructions(tmp_path: Path) -> None:
         ("a.toml", 'name = "x"\nmax_turns = 0\n', 2, ">= 1"),
         ("a.toml", 'tools = ["read", "sudo"]\n', 1, "sudo"),
         ("a.toml", "name = x\n", 1, "not TOML"),
+        ("a.json", '{"name":\n"x",}', 2, "not JSON"),
+        ("a.json", "[1]", 1, "not an object"),
+        ("a.json", "[" * 100_000, 1, "nested too deep"),
+        ("a.toml", "budget_tokens = 0\n", 1, ">= 1"),
         ("a.md", "---\nname: [x\n---\nhi\n", 3, "not YAML"),
         ("a.md", "---\nsystem: a\n---\nb\n", 2, "given twice"),
         ("a.toml", "[grants]\nexec = true\n", 1, "exec"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentos.models.reference import ModelReference
+    from agentos.runtime.openfang_manifest import Translated
     from agentos.settings import Value
 
 
@@ -25,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
     parser.add_argument("task", metavar="TASK", help="what to do, in words; `-` reads it from stdin")
     parser.add_argument(
-        "--agent", metavar="FILE|NAME", help="an agent file (.toml, .md), or one of the home's"
+        "--agent",
+        metavar="FILE|NAME",
+        help="an agent file (.md, .toml, .json), an OpenFang manifest, or one of the home's",
     )
     parser.add_argument("--model", metavar="M", help="provider/model, or a name such as claude-sonnet-5-5")
     parser.add_argument("--workspace", metavar="DIR", default=".", help="the folder to work in (default: .)")
@@ -86,13 +89,18 @@ def _spec(
     from agentos.models.reference import default_name, resolve
     from agentos.money import micros
     from agentos.runtime.agent_file import AgentFile, find_agent_file, read_agent_file
+    from agentos.runtime.openfang_manifest import Translated, read_manifest
 
-    agent = AgentFile()
+    found_agent = Translated(agent=AgentFile())
     name = "agent"
     if arguments.agent:
         path = find_agent_file(arguments.agent, home)
-        agent = read_agent_file(path)
-        name = agent.name or path.stem
+        manifest = read_manifest(path)
+        found_agent = manifest or Translated(agent=read_agent_file(path))
+        name = found_agent.agent.name or path.stem
+        if manifest is not None:
+            _tell(manifest, path)
+    agent = found_agent.agent
     wanted = arguments.model or agent.model or found["model"].value or default_name(os.environ)
     model = resolve(wanted, os.environ, url=agent.url)
     budget = arguments.budget or agent.budget or found["run.budget_usd"].value
@@ -106,9 +114,25 @@ def _spec(
         "name": name.encode()[:NAME_BYTES].decode(errors="ignore"),
         "model": msgspec.to_builtins(model),
         "budget_micros": micros(budget, where="--budget" if arguments.budget else None),
+        "budget_tokens": agent.budget_tokens,
         **agent.paths(),
+        "scopes": msgspec.to_builtins(found_agent.scopes),
         **{key: value for key, value in given.items() if value is not None},
     }, model
+
+
+def _tell(manifest: Translated, path: Path) -> None:
+    """Says what an OpenFang manifest means here, and what is left out."""
+    from agentos.printable import printable_line
+
+    lines = [f"{path.name} is an OpenFang manifest. What it means here:"]
+    lines += [f"  {line}" for line in manifest.given]
+    if manifest.left_out:
+        lines += [
+            "What has no counterpart here, or a narrower one:",
+            *(f"  {one}" for one in manifest.left_out),
+        ]
+    print("\n".join(map(printable_line, lines)), file=sys.stderr)
 
 
 def resume(home: Home, pid: str, *, as_json: bool) -> int:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from agentos.messages import Path
+from agentos.errors import UsageError
+from agentos.messages import AnyScope, Host, Mailbox, Memory, Model, Path, Spawn, Tool
 from agentos.models.conversation import Usage
 from agentos.models.reference import ModelReference
 from agentos.runtime.agent_file import ToolName
@@ -32,17 +33,19 @@ Stop = Literal[
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An agent as a run gives it. Money in micro-dollars; `read` and `write` are absolute paths granted
-    beside the workspace."""
+    beside the workspace, `scopes` what else it holds (no paths)."""
 
     name: str
     model: ModelReference
     system: str = INSTRUCTIONS
     tools: tuple[ToolName, ...] = tuple(get_args(ToolName))
     budget_micros: Annotated[int, Meta(ge=0)] = 1_000_000
+    budget_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_turns: Annotated[int, Meta(ge=1)] = 50
     max_tokens: Annotated[int, Meta(ge=256)] = 8_192
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
+    scopes: tuple[AnyScope, ...] = ()
 
 
 def granted(spec: Spec) -> tuple[Path, ...]:
@@ -52,6 +55,13 @@ def granted(spec: Spec) -> tuple[Path, ...]:
         *(Path(path=action_path(path), rights="read") for path in (*spec.read, *repositories)),
         *(Path(path=action_path(path), rights="read_write") for path in spec.write),
     )
+
+
+def check_scopes(scopes: tuple[AnyScope, ...]) -> None:
+    """Raises UsageError for a scope that a run is granted otherwise, or not at all."""
+    for scope in scopes:
+        if not isinstance(scope, Host | Mailbox | Memory | Model | Spawn | Tool):
+            raise UsageError(f"a run is not granted a scope of this kind: {type(scope).__name__.lower()}")
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""Agent files: an agent's settings as TOML, or as Markdown whose text is the instructions.
+"""Agent files: an agent's settings as TOML or JSON, or as Markdown whose text is the instructions.
 
     ---
     name: reviewer
@@ -14,6 +14,7 @@ a repository count only where the user names them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -28,6 +29,7 @@ from agentos.home import Home
 
 ToolName = Literal["read", "write", "edit", "list", "search", "shell"]
 LARGEST = 1 << 20  # bytes
+SUFFIXES = (".md", ".toml", ".json")
 FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n?(.*)\Z", re.DOTALL | re.MULTILINE)
 
 
@@ -48,6 +50,7 @@ class AgentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     system: str | None = None
     tools: tuple[ToolName, ...] | None = None
     budget: str | None = None
+    budget_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_turns: Annotated[int, Meta(ge=1)] | None = None
     max_tokens: Annotated[int, Meta(ge=256)] | None = None
     grants: Grants = Grants()
@@ -63,18 +66,18 @@ class AgentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def find_agent_file(name: str, home: Home) -> Path:
     """The file that `--agent NAME` means. Raises UsageError."""
     direct = Path(name)
-    if direct.suffix in (".toml", ".md") or "/" in name:
+    if direct.suffix in SUFFIXES or "/" in name:
         return direct
     folder = home.root / "agents"
-    for suffix in (".md", ".toml"):
+    for suffix in SUFFIXES:
         candidate = folder / f"{name}{suffix}"
         if candidate.is_file():
             return candidate
     raise UsageError(f"there is no agent `{name}`", where=str(folder), hint=f"put a {name}.md there")
 
 
-def read_agent_file(path: Path) -> AgentFile:
-    """The agent in `path`. Raises UsageError with file and line for anything that is not as it should be."""
+def load(path: Path) -> tuple[dict[str, Any], str]:
+    """The settings in `path` as they stand there, and its text. Raises UsageError with file and line."""
     try:
         data = path.read_bytes()[: LARGEST + 1]
     except OSError as error:
@@ -85,7 +88,13 @@ def read_agent_file(path: Path) -> AgentFile:
         raise UsageError("the agent file is not UTF-8", where=f"{path}:{error.start}") from None
     if len(data) > LARGEST:
         raise UsageError("the agent file is larger than a mebibyte", where=str(path))
-    settings = _toml(text, path) if path.suffix == ".toml" else _markdown(text, path)
+    form = {".toml": _toml, ".json": _json}.get(path.suffix, _markdown)
+    return form(text, path), text
+
+
+def read_agent_file(path: Path) -> AgentFile:
+    """The agent in `path`. Raises UsageError with file and line for anything that is not as it should be."""
+    settings, text = load(path)
     known = {field.encode_name for field in msgspec.structs.fields(AgentFile)}
     for key in settings:
         if key not in known:
@@ -110,6 +119,18 @@ def _toml(text: str, path: Path) -> dict[str, Any]:
         raise UsageError(
             f"the agent file is not TOML: {error}", where=f"{path}:{place.group(1) if place else 1}"
         ) from None
+
+
+def _json(text: str, path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"the agent file is not JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
+    except RecursionError:
+        raise UsageError("the agent file is nested too deep", where=f"{path}:1") from None
+    if not isinstance(settings, dict):
+        raise UsageError("the agent file is not an object of settings", where=f"{path}:1")
+    return settings
 
 
 def _markdown(text: str, path: Path) -> dict[str, Any]:

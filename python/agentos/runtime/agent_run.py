@@ -132,12 +132,16 @@ class AgentRun:
     async def _start(self) -> Pid:
         kernel, record, spec = self._system.kernel, self.record, self._spec
         remaining = max(0, spec.budget_micros - record.settled_micros)
+        tokens = spec.budget_tokens
+        if tokens is not None:
+            tokens = max(0, tokens - record.usage.total_tokens)
+        turns = max(0, spec.max_turns - record.turns)
         child = await kernel.spawn(
             kernel.root if self._parent is None else self._parent,
             spec.name,
             key=f"agent {record.id} {len(record.pids)}",
             grants=self._grants(),
-            budget=Limit(usd_micros=remaining, turns=max(0, spec.max_turns - record.turns)),
+            budget=Limit(usd_micros=remaining, tokens=tokens, turns=turns),
         )
         record.pids.append(child.pid)
         record.state, record.stop, record.error, record.ended = "running", None, None, None
@@ -166,6 +170,7 @@ class AgentRun:
             Model(model=exactly(self._spec.model.model)),
             Path(path=action_path(self.record.root), rights="read_write"),
             *granted(self._spec),
+            *self._spec.scopes,
         ]
         if "shell" in self._spec.tools:
             grants.append(Exec())

@@ -10,7 +10,7 @@ import trio
 from agentos.errors import UsageError
 from agentos.kernel import Kernel
 from agentos.models.conversation import said
-from agentos.runtime.agent import Level, Record, Spec
+from agentos.runtime.agent import Level, Record, Spec, check_scopes
 from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
 from agentos.runtime.log import find_agent, lines
 from agentos.runtime.model_call import Retry
@@ -80,6 +80,7 @@ async def _begin(system: System, session: Session, request: RunRequest) -> Recor
         raise UsageError("the task is empty")
     for path in (*request.spec.read, *request.spec.write):
         check_granted(path, system.home)
+    check_scopes(request.spec.scopes)
     request.spec.model.price()  # raises where it cannot be known
     if "shell" in request.spec.tools:
         await require_level(
