@@ -214,8 +214,12 @@ class Child:
 
 @dataclass
 class _Waiter:
+    """Those who wait for one decision: a repeat of a request waits for that of the first."""
+
     event: trio.Event
     decision: AnyDecision | None = None
+    asking: int = 0
+    taken: bool = False
 
 
 @dataclass
@@ -634,20 +638,27 @@ class Kernel(ReadOnlyKernel):
     async def _decided(self, request: RequestId) -> AnyDecision:
         import trio
 
-        waiter = self._waiters[request] = _Waiter(trio.Event())
+        waiter = self._waiters.setdefault(request, _Waiter(trio.Event()))
+        waiter.asking += 1
         try:
             await waiter.event.wait()
         except trio.Cancelled:
+            if waiter.asking > 1 or waiter.taken:
+                # Somebody else asked for the same: it is theirs.
+                raise
             if waiter.decision is None:
                 self._call(WithdrawCall(request=request))
                 # It may have been decided before, which is told once it is durable.
                 with trio.CancelScope(shield=True):
                     await waiter.event.wait()
-            if isinstance(waiter.decision, Go):
+            if isinstance(waiter.decision, Go) and not waiter.taken:
                 self._abandon(waiter.decision)
             raise
         finally:
-            self._waiters.pop(request, None)
+            waiter.asking -= 1
+            if not waiter.asking:
+                self._waiters.pop(request, None)
+        waiter.taken = True
         if self._failure is not None:
             raise self._failure
         assert waiter.decision is not None

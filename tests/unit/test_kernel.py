@@ -102,6 +102,31 @@ def test_a_request_cancelled_while_its_decision_goes_to_disk_gives_its_ticket_ba
     in_kernel(test, tmp_path / "kernel.db")
 
 
+def test_a_repeat_of_a_waiting_request_gets_the_answer_of_the_first() -> None:
+    async def test(kernel: Kernel, clock: Clock) -> None:
+        await kernel.lane("l", 1)
+        first = await kernel.request(kernel.root, TOOL, key="1", lane="l")
+        got: list[int] = []
+
+        async def ask(cancelled: trio.CancelScope) -> None:
+            with cancelled:
+                got.append((await kernel.request(kernel.root, TOOL, key="2", lane="l")).id)
+
+        async with trio.open_nursery() as nursery:
+            scopes = [trio.CancelScope() for _ in range(3)]
+            for scope in scopes:
+                nursery.start_soon(ask, scope)
+            await trio.testing.wait_all_tasks_blocked()
+            # Who gives up takes nothing from the others.
+            scopes[0].cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            await kernel.complete(first, "ok")
+        assert len(got) == 2 and len(set(got)) == 1
+        await kernel.complete(got[0], "ok")
+
+    in_kernel(test)
+
+
 def test_killing_a_process_asks_its_performers_to_stop() -> None:
     async def test(kernel: Kernel, clock: Clock) -> None:
         parent = await kernel.spawn(kernel.root, "p", key="p", grants=[ANY_TOOL, Spawn()])
