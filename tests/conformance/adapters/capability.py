@@ -8,7 +8,7 @@ import trio
 
 from agentos.errors import AgentOSError, Denied, UsageError
 from agentos.kernel import Kernel, open_kernel
-from agentos.messages import AnyScope, Pid, Spawn
+from agentos.messages import AnyScope, Pid, SendAction, Spawn
 from agentos.policy import action
 from agentos.runtime.openfang_capability import KINDS, described, read_capability, scope_of
 
@@ -53,6 +53,8 @@ async def _played(given: dict[str, Any]) -> dict[str, Any]:
                 asking = (await kernel.spawn(agent.pid, "child", key="c", grants=wanted)).pid
             except Denied as denied:
                 return {"said": ["no child"], "reason": denied.message}
+        for name in {words[5:] for words in given["asks"] if words.startswith("send ")}:
+            await kernel.spawn(kernel.root, name, key=f"box {name}")
         said = [await _asked(kernel, asking, number, words) for number, words in enumerate(given["asks"])]
     return {
         "said": said,
@@ -64,7 +66,11 @@ async def _played(given: dict[str, Any]) -> dict[str, Any]:
 
 async def _asked(kernel: Kernel, pid: Pid, number: int, words: str) -> str:
     try:
-        ticket = await kernel.request(pid, action(words), key=str(number))
+        wanted = action(words)
+        if isinstance(wanted, SendAction):
+            await kernel.send(pid, wanted.mailbox, "", key=str(number))
+            return "go"
+        ticket = await kernel.request(pid, wanted, key=str(number))
     except Denied as denied:
         return denied.stage or "denied"
     except AgentOSError as error:

@@ -11,6 +11,7 @@ explain` takes it, what it may as a scope, or as OpenFang stores a capability (`
     { complete = "a", outcome = "ok", cost = { … }, labels = { … } }     the oldest ticket that it holds
     { later = 60 }     seconds
     { lane = "l", places = 2 }     { press = "l", seconds = 9 }     { rules = […] }
+    { send = "a", to = "b", text = "…" }     { receive = "b" }     (`mailbox = 2` at a spawn: its size)
 
 An `ask` brings `go`, `wait`, `ask`, or the stage that denied it. What went is done at once, and costs `cost`
 (or its estimate), unless it is to `hold` its ticket. `now` tells what has become of each `ask` in the end.
@@ -35,11 +36,14 @@ from agentos.messages import (
     Grant,
     Labels,
     Limit,
+    MailboxSpec,
     Pid,
+    RequestId,
     RestartedEvent,
     Rule,
     StateEvent,
     Supervision,
+    Text,
 )
 from agentos.money import micros, usd
 from agentos.policy import action
@@ -78,6 +82,7 @@ class Scenario:
         self._asked: list[_Asked] = []
         self._reasons: list[str] = []
         self._counter = 0
+        self._answered: RequestId = 0
         kernel.watchers.append(self._watch)
 
     def _watch(self, event: AnyEvent) -> None:
@@ -92,7 +97,7 @@ class Scenario:
         """What came of one step."""
         self._counter += 1
         try:
-            if "ask" in step:
+            if "ask" in step or "send" in step or "receive" in step:
                 return await self._ask(step)
             await self._do(step)
         except BudgetExceeded:
@@ -116,9 +121,10 @@ class Scenario:
             by = self._pids[step["by"]] if "by" in step else None
             await kernel.signal(self._pids[step[verb]], verb, by=by)
         elif verb == "answer":
-            question = kernel.questions()[0]
+            open_ones = kernel.questions()
+            self._answered = open_ones[0].request if open_ones else self._answered
             approve = step["answer"] == "approve"
-            await kernel.answer(question.request, approve=approve, standing=step.get("standing", False))
+            await kernel.answer(self._answered, approve=approve, standing=step.get("standing", False))
         elif verb == "complete":
             ticket = self._tickets[step["complete"]].pop(0)
             labels = msgspec.convert(step.get("labels", {}), Labels)
@@ -127,7 +133,7 @@ class Scenario:
             self._clock[0] += round(step["later"] * 1_000_000)
             await kernel.put("time", "now", {"us": self._clock[0]})
         elif verb == "rules":
-            await kernel.set_rules(msgspec.convert(step["rules"], list[Rule]), "scenario")
+            await kernel.set_rules(msgspec.convert(step["rules"], list[Rule]), f"{self._counter}")
         elif verb == "lane":
             await kernel.lane(step["lane"], step["places"])
         elif verb == "press":
@@ -151,6 +157,7 @@ class Scenario:
             budget=limit,
             supervises=None if supervises is None else msgspec.convert(supervises, Supervision),
             restart=step.get("restart", "never"),
+            mailbox=MailboxSpec(messages=step["mailbox"]) if "mailbox" in step else MailboxSpec(),
         )
         self._pids[step["spawn"]] = child.pid
 
@@ -161,30 +168,42 @@ class Scenario:
         await self._settle()
         if asked.said:
             return asked.said
-        pid = self._pids[step["ask"]]
+        pid = self._pids[asked.name]
         waits_for_person = any(question.pid == pid for question in self._kernel.questions())
         asked.said = "ask" if waits_for_person else "wait"
         return asked.said
 
     async def _request(self, asked: _Asked) -> None:
-        step = asked.step
-        estimate = _cost(step.get("estimate", {}))
         try:
-            ticket = await self._kernel.request(
-                self._pids[step["ask"]],
-                action(step["to"]),
-                key=step.get("key", asked.key),
-                estimate=estimate,
-                lane=step.get("lane"),
-                digest=step.get("digest"),
-                unattended=step.get("unattended", False),
-                priority=step.get("priority", "normal"),
-                deadline_us=self._clock[0] + step["within"] * 1_000_000 if "within" in step else None,
-            )
+            await (self._requested(asked) if "ask" in asked.step else self._message(asked))
         except AgentOSError as error:
             asked.said = "budget" if isinstance(error, BudgetExceeded) else getattr(error, "stage", "") or ""
             self._reasons.append(getattr(error, "name", "") or "")
-            return
+
+    async def _message(self, asked: _Asked) -> None:
+        step, pid = asked.step, self._pids[asked.name]
+        if "send" in step:
+            await self._kernel.send(pid, step["to"], step.get("text", ""), key=asked.key)
+            asked.said = "go"
+        else:
+            message = await self._kernel.receive(pid)
+            content = message.content
+            asked.said = content.text if isinstance(content, Text) else "blob"
+
+    async def _requested(self, asked: _Asked) -> None:
+        step = asked.step
+        estimate = _cost(step.get("estimate", {}))
+        ticket = await self._kernel.request(
+            self._pids[step["ask"]],
+            action(step["to"]),
+            key=step.get("key", asked.key),
+            estimate=estimate,
+            lane=step.get("lane"),
+            digest=step.get("digest"),
+            unattended=step.get("unattended", False),
+            priority=step.get("priority", "normal"),
+            deadline_us=self._clock[0] + step["within"] * 1_000_000 if "within" in step else None,
+        )
         asked.said = "go"
         if step.get("hold"):
             self._tickets.setdefault(step["ask"], []).append(ticket)
@@ -223,6 +242,7 @@ class _Asked:
     def __init__(self, step: dict[str, Any], key: str) -> None:
         self.step = step
         self.key = key
+        self.name = next(step[verb] for verb in ("ask", "send", "receive") if verb in step)
         self.said = ""
 
 
