@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo test lint test-rust test-python format bench bench-smoke endurance wheel requirements clean
+.PHONY: help build demo test lint test-rust test-python format parity bench bench-smoke endurance wheel requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ format: build ## put sources into the form that `make lint` asks for
 	cargo fmt --all
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format .
+
+parity: build ## write docs/openfang-parity.md anew from the cases
+	@$(BIN)/python -m tests.conformance.page
 
 bench: build ## measure against floors and peers, one line each
 	@$(BIN)/python benches/run.py

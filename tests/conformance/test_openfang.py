@@ -15,44 +15,15 @@ Each file in `openfang/` is about one module of theirs (the reference is OpenFan
 
 from __future__ import annotations
 
-import tomllib
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
 
-import msgspec
 import pytest
+from tests.conformance.cases import Case, modules
 
-HERE = Path(__file__).parent
 LEAST = {"loop_guard": 18, "session_repair": 22, "metering": 40}
 """How many assertions a module's own tests make that have a counterpart here."""
 
-
-class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One behaviour."""
-
-    name: str
-    verdict: Literal["same", "different"]
-    input: dict[str, Any]
-    expected: dict[str, Any]
-    source: str = ""
-    why: str = ""
-    theirs: dict[str, Any] | None = None
-
-
-class Module(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file."""
-
-    module: str
-    section: str
-    adapter: str = ""
-    cases: tuple[Case, ...]
-
-
-MODULES = {
-    path.stem: msgspec.convert(tomllib.loads(path.read_text()), Module)
-    for path in sorted((HERE / "openfang").glob("*.toml"))
-}
+MODULES = modules()
 
 
 @pytest.mark.parametrize(

@@ -195,13 +195,14 @@ def translated(settings: dict[str, Any], *, where: str) -> Translated:
 
 
 def _capabilities(manifest: Manifest, where: str) -> list[Capability]:
-    """What is asked for. A profile gives what the manifest itself does not name."""
+    """What is asked for. A profile counts where no tools are named, for what is not named either."""
     if not isinstance(manifest.capabilities, Declared):
         try:
             return [read_capability(one) for one in manifest.capabilities]
         except UsageError as error:
             raise UsageError(error.message, where=f"{where}: capabilities", hint=error.hint) from None
-    implied = Declared() if manifest.profile is None else implied_by(manifest.profile)
+    profile = None if manifest.capabilities.tools else manifest.profile
+    implied = Declared() if profile is None else implied_by(profile)
     both = {
         name: getattr(manifest.capabilities, name) or getattr(implied, name)
         for name in Declared.__struct_fields__

@@ -126,7 +126,8 @@ class Scenario:
             approve = step["answer"] == "approve"
             await kernel.answer(self._answered, approve=approve, standing=step.get("standing", False))
         elif verb == "complete":
-            ticket = self._tickets[step["complete"]].pop(0)
+            held = self._tickets[step["complete"]]
+            ticket = held[0] if step.get("keep") else held.pop(0)
             labels = msgspec.convert(step.get("labels", {}), Labels)
             await kernel.complete(ticket, step.get("outcome", "ok"), _cost(step.get("cost", {})), labels)
         elif verb == "later":
