@@ -18,10 +18,10 @@ What OpenFang 0.6.9 does, as cases that run against the real kernel and the real
 same outcome; *different* is meant to be, and says why. The cases are data, in our own words, in
 `tests/conformance/openfang`; `make test` plays them all.
 
-`agentos run --agent agent.toml "…"` takes an OpenFang manifest, as TOML or JSON. It says what the manifest means
-here, and names all that has no counterpart or a narrower one; nothing is dropped without a word, and nothing is
-taken for more than it says. Where a manifest has its `capabilities` as a list, those are OpenFang's stored ones
-(`{"type": "FileRead", "value": "/data/*"}`), of all 21 kinds.
+`agentos run --agent agent.toml "…"` takes an OpenFang manifest, as TOML or JSON. It says what the manifest
+means here, and names all that has no counterpart or a narrower one; nothing is dropped without a word, and
+nothing is taken for more than it says. Where a manifest has its `capabilities` as a list, those are stored
+ones (`{"type": "FileRead", "value": "/data/*"}`), of all 21 kinds.
 """
 
 

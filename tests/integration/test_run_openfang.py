@@ -29,7 +29,7 @@ max_llm_tokens_per_hour = 20000
 [capabilities]
 tools = ["file_read", "file_list", "web_search"]
 network = ["api.example.org:443", "*.example.org:443"]
-agent_message = ["writer"]
+memory_read = ["notes"]
 """
 
 
@@ -72,8 +72,8 @@ def test_its_process_holds_what_it_says_and_nothing_else(agentos: Command) -> No
                 "connect api.example.org:443",
                 "connect www.example.org:443",
                 "connect api.example.org:80",
-                "send writer",
-                "send other",
+                "recall notes",
+                "recall other",
                 "call file_read",
                 "exec ls",
                 "read /etc/hosts",
@@ -82,8 +82,7 @@ def test_its_process_holds_what_it_says_and_nothing_else(agentos: Command) -> No
         agentos("kill", pid)
     assert [action for action, decision in decisions.items() if decision == "go"] == [
         "connect api.example.org:443",
-        "send writer",
-        "call file_read",
+        "recall notes",
     ]
 
 

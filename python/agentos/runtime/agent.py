@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from agentos.errors import UsageError
-from agentos.messages import AnyScope, Host, Mailbox, Memory, Model, Path, Spawn, Tool
+from agentos.messages import AnyScope, Host, Mailbox, Memory, Model, Path, Spawn
 from agentos.models.conversation import Usage
 from agentos.models.reference import ModelReference
 from agentos.runtime.agent_file import ToolName
@@ -60,7 +60,7 @@ def granted(spec: Spec) -> tuple[Path, ...]:
 def check_scopes(scopes: tuple[AnyScope, ...]) -> None:
     """Raises UsageError for a scope that a run is granted otherwise, or not at all."""
     for scope in scopes:
-        if not isinstance(scope, Host | Mailbox | Memory | Model | Spawn | Tool):
+        if not isinstance(scope, Host | Mailbox | Memory | Model | Spawn):
             raise UsageError(f"a run is not granted a scope of this kind: {type(scope).__name__.lower()}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from agentos.errors import UsageError
-from agentos.messages import AnyScope, Exec
+from agentos.messages import AnyScope, Exec, Tool
 from agentos.messages import Path as PathScope
 from agentos.money import MICROS, usd
 from agentos.runtime.agent_file import AgentFile, Grants, ToolName, load
@@ -185,10 +185,12 @@ def translated(settings: dict[str, Any], *, where: str) -> Translated:
     named += ["*" for one in wanted if one.type == "ToolAll"]
     tools, missing = _tools(manifest, named, shell=Exec() in scopes)
     agent, bounds = _agent(manifest, wanted, tools, scopes)
-    given = [f"tools: {', '.join(tools) or 'none'}", *map(described, scopes)]
+    # What a run may call are its tools; its paths and its shell are granted with those.
+    shown = [one for one in scopes if not isinstance(one, Tool) and (one != Exec() or "shell" in tools)]
+    given = [f"tools: {', '.join(tools) or 'none'}", *map(described, shown)]
     return Translated(
         agent=agent,
-        scopes=tuple(one for one in scopes if not isinstance(one, PathScope | Exec)),
+        scopes=tuple(one for one in shown if not isinstance(one, PathScope | Exec)),
         given=tuple(dict.fromkeys(given)),
         left_out=tuple(dict.fromkeys((*refused, *missing, *bounds, *_unused(manifest), *left_out))),
     )
@@ -311,7 +313,10 @@ def _agent(
         said.append(f"resources: tokens are held for the whole run, {tokens}, not anew each hour")
     reads = {one.path for one in scopes if isinstance(one, PathScope) and one.rights == "read"}
     writes = {one.path for one in scopes if isinstance(one, PathScope) and one.rights == "write"}
-    said += [f"FileWrite: what is written is read too here: {path} needs FileRead" for path in writes - reads]
+    said += [
+        f"FileWrite: what is written is read too here: {path} needs FileRead"
+        for path in sorted(writes - reads)
+    ]
     agent = {
         "name": manifest.name,
         "description": manifest.description,
