@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.batches import Repository
 from tests.command import Command, wait_gone
-from tests.scripted_model import Framing, Reply, Request, ScriptedModel, ToolCall
+
+from agentos.testing import Framing, Reply, Request, ScriptedModel, ToolCall
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("namespaces")]
 

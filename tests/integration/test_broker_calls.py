@@ -7,9 +7,9 @@ import socket
 import pytest
 import trio
 from tests.model_calls import KEY, ask, credential, failure, patience, run, said, session
-from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 from agentos.drivers import model_events as seen
+from agentos.testing import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 WIRES = ["anthropic", "openai"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import trio
 from tests.model_calls import ask, credential, failure, run, said, session, submit
-from tests.scripted_model import Framing, Reply, ScriptedModel
 
 from agentos import __version__
 from agentos.drivers import model_events as seen
@@ -21,6 +20,7 @@ from agentos.drivers.broker import Broker
 from agentos.drivers.broker_link import frame
 from agentos.drivers.runner import find_runner
 from agentos.errors import MissingMechanism
+from agentos.testing import Framing, Reply, ScriptedModel
 
 STALLED = Reply(text="first words", framing=Framing(cut_after=-200, stall=True))
 

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import trio
 from tests.model_calls import KEY, PATHS, ask, credential, failure, memory_holds, run, said, session, submit
-from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall
 
 from agentos.drivers import model_events as seen
 from agentos.drivers.broker import Broker
 from agentos.drivers.runner import find_runner
 from agentos.errors import UsageError
 from agentos.models.environment import send_credentials
+from agentos.testing import Framing, Reply, ScriptedModel, ToolCall
 
 
 @pytest.mark.parametrize(

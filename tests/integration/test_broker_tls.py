@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import trio
 from tests.model_calls import ask, credential, failure, run, said, session
-from tests.scripted_model import Reply, ScriptedModel
 from tests.tls_authority import Authority
 
 from agentos.drivers import model_events as seen
+from agentos.testing import Reply, ScriptedModel
 
 pytestmark = pytest.mark.needs("openssl")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tests.command import Command
 from tests.model_calls import credential, memory_holds
-from tests.scripted_model import Reply, ScriptedModel
 from tests.tls_authority import Authority
 
 from agentos.daemon.client import connect
 from agentos.errors import UsageError
 from agentos.home import Home
+from agentos.testing import Reply, ScriptedModel
 
 ACT = ("kill", "p-none")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.command import Command
 from tests.integration.test_run import call, calls
-from tests.scripted_model import Reply, ScriptedModel, tool_results
+
+from agentos.testing import Reply, ScriptedModel, tool_results
 
 pytestmark = [pytest.mark.slow]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trio
-from tests.scripted_model import Framing, Reply, Request, ScriptedModel, Usage
 
 from agentos.drivers.broker import Broker
 from agentos.errors import AgentOSError, BudgetExceeded, Failed
@@ -24,6 +23,7 @@ from agentos.models.reference import resolve
 from agentos.runtime.agent import Record
 from agentos.runtime.model_call import Caller, Retry
 from agentos.runtime.transcript import Transcript
+from agentos.testing import Framing, Reply, Request, ScriptedModel, Usage
 
 TIER = Tier(
     input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000, cache_write_hour=6_000_000

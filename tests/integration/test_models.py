@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.command import Command
 from tests.integration.test_run import call, calls, run
-from tests.scripted_model import Reply, Request, ScriptedModel, Usage
+
+from agentos.testing import Reply, Request, ScriptedModel, Usage
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from tests.command import Command, wait_gone
-from tests.scripted_model import Framing, Reply, Request, ScriptedModel, ToolCall, Usage, tool_results
+
+from agentos.testing import Framing, Reply, Request, ScriptedModel, ToolCall, Usage, tool_results
 
 MODELS = {"anthropic": "claude-sonnet-4-5", "openai": "gpt-4.1"}
 Script = Sequence[Reply] | Callable[[Request], Reply]

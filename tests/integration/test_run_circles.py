@@ -7,7 +7,8 @@ import json
 import pytest
 from tests.command import Command
 from tests.integration.test_run import MODELS, call, calls, run
-from tests.scripted_model import Reply, Request, ScriptedModel, tool_results
+
+from agentos.testing import Reply, Request, ScriptedModel, tool_results
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("namespaces")]
 

@@ -18,7 +18,7 @@ FILLS_UP = """
 import json, sys
 from pathlib import Path
 from tests.command import Command
-from tests.scripted_model import Reply, Request, ScriptedModel, ToolCall
+from agentos.testing import Reply, Request, ScriptedModel, ToolCall
 
 disk = Path(sys.argv[1])
 ballast = disk / "ballast"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from tests.command import Command
-from tests.scripted_model import Framing, Reply, Request, ScriptedModel, ToolCall
+
+from agentos.testing import Framing, Reply, Request, ScriptedModel, ToolCall
 
 MODEL = "claude-sonnet-4-5"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.command import Command
 from tests.integration.test_run import Ran, call, calls
-from tests.scripted_model import Framing, Reply, ScriptedModel, Usage, tool_results
+
+from agentos.testing import Framing, Reply, ScriptedModel, Usage, tool_results
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("namespaces")]
 

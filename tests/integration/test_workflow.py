@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from tests.command import Command, wait_gone
-from tests.scripted_model import Reply, ScriptedModel
+
+from agentos.testing import Reply, ScriptedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("namespaces")]
 

@@ -15,6 +15,8 @@ ORDER = [
     {"batch"},
     {"automation"},
     {"daemon"},
+    {"embedding"},
+    {"aio", "blocking", "testing"},
     {"cli"},
 ]
 TOGETHER = {"errors", "messages", "settings", "home", "money", "policy", "printable"}

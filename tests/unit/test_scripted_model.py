@@ -6,7 +6,8 @@ import http.client
 import json
 
 import pytest
-from tests.scripted_model import Framing, Reply, ScriptedModel, ToolCall, Usage
+
+from agentos.testing import Framing, Reply, ScriptedModel, ToolCall, Usage
 
 
 def ask(server: ScriptedModel, path: str, *, stream: bool = True) -> tuple[int, dict[str, str], bytes]:

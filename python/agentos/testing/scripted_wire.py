@@ -7,27 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-
-@dataclass
-class Request:
-    """One request as the server read it; header names in lower case."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    raw: bytes
-    connection: int
-    number: int
-
-    @property
-    def body(self) -> Any:
-        """The JSON body."""
-        return json.loads(self.raw)
-
-    @property
-    def wire(self) -> Literal["anthropic", "openai"]:
-        """The wire format that the path stands for."""
-        return "anthropic" if self.path.split("?")[0].endswith("/messages") else "openai"
+from agentos.testing.loopback import Framing, Request, framed
 
 
 @dataclass(frozen=True)
@@ -55,29 +35,6 @@ class Usage:
     cache_write: int = 0
     cache_write_hour: int = 0
     reasoning: int = 0
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How a reply's bytes travel.
-
-    `body`: with `Transfer-Encoding: chunked`, a `Content-Length`, or ended by closing the connection.
-    `chunk`: bytes of payload in each HTTP chunk. `piece`: bytes in each send, with `pause` seconds after it.
-    `newline`: the line end of the event stream. `comments`: comment lines and pings between events.
-    `cut_after`: the reply ends after so many bytes of the body (negative: counted from its end), and with
-    `reset` the connection is reset, with `stall` it stays open and silent until the peer leaves.
-    """
-
-    body: Literal["chunked", "length", "close"] = "chunked"
-    chunk: int = 4096
-    piece: int | None = None
-    pause: float = 0.0
-    newline: Literal["\n", "\r\n", "\r"] = "\n"
-    comments: bool = False
-    cut_after: int | None = None
-    reset: bool = False
-    stall: bool = False
-    keep_alive: bool = True
 
 
 @dataclass(frozen=True)
@@ -149,30 +106,13 @@ ERROR_TYPES = {
 def render(reply: Reply, request: Request) -> bytes:
     """The whole HTTP reply, head and body, cut where the framing says."""
     body, content_type = _body(reply, request)
-    framing = reply.framing
-    head = [f"HTTP/1.1 {reply.status} {REASONS.get(reply.status, 'Status')}", f"Content-Type: {content_type}"]
-    head += [f"{name}: {value}" for name, value in reply.headers.items()]
+    headers = [
+        f"Content-Type: {content_type}",
+        *(f"{name}: {value}" for name, value in reply.headers.items()),
+    ]
     if reply.retry_after is not None:
-        head.append(f"Retry-After: {reply.retry_after}")
-    if framing.body == "chunked":
-        head.append("Transfer-Encoding: chunked")
-        wire = b"".join(_chunks(body, framing.chunk))
-    else:
-        wire = body
-        if framing.body == "length":
-            head.append(f"Content-Length: {len(body)}")
-    if framing.body == "close" or not framing.keep_alive:
-        head.append("Connection: close")
-    if framing.cut_after is not None:
-        wire = wire[: framing.cut_after]
-    return "\r\n".join([*head, "", ""]).encode() + wire
-
-
-def _chunks(body: bytes, size: int) -> Iterator[bytes]:
-    for at in range(0, len(body), size):
-        part = body[at : at + size]
-        yield b"%x\r\n%s\r\n" % (len(part), part)
-    yield b"0\r\n\r\n"
+        headers.append(f"Retry-After: {reply.retry_after}")
+    return framed(f"{reply.status} {REASONS.get(reply.status, 'Status')}", headers, body, reply.framing)
 
 
 def _body(reply: Reply, request: Request) -> tuple[bytes, str]:
