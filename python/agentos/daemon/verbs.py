@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from agentos.runtime.system import Acting, Reading
 
 _PROVIDERS = {
+    "agent": "agentos.runtime.agent_verbs",
     "audit": "agentos.audit.verbs",
     "batch": "agentos.batch.verbs",
     "cron": "agentos.automation.verbs",
     "exec": "agentos.runtime.exec_verbs",
+    "function": "agentos.runtime.performer",
     "memory": "agentos.memory.verbs",
     "models": "agentos.runtime.model_check",
     "policy": "agentos.daemon.gate_verbs",
@@ -31,7 +33,7 @@ RECOVERING = ("agentos.batch.verbs", "agentos.runtime.verbs", "agentos.automatio
 
 STARTING = frozenset(
     {
-        *("run", "run.resume", "batch.run", "batch.resume", "batch.retry", "exec.open"),
+        *("run", "run.resume", "agent.run", "batch.run", "batch.resume", "batch.retry", "exec.open"),
         *("cron.run", "cron.serve", "trigger.run", "workflow.run", "workflow.resume"),
     }
 )

@@ -9,12 +9,25 @@ import msgspec
 from msgspec import Meta
 
 from agentos.errors import UsageError
-from agentos.messages import AnyScope, Host, Mailbox, Memory, Model, Path, Spawn
-from agentos.models.conversation import Usage
+from agentos.messages import (
+    AnyScope,
+    Exec,
+    Grant,
+    Host,
+    Mailbox,
+    Memory,
+    Model,
+    Path,
+    Recovery,
+    Spawn,
+    Tool,
+    exactly,
+)
+from agentos.models.conversation import ToolSpec, Usage
 from agentos.models.reference import ModelReference
 from agentos.runtime.agent_file import ToolName
 from agentos.tools.names import unquote
-from agentos.tools.tool import action_path
+from agentos.tools.tool import action_path, within
 
 INSTRUCTIONS = """\
 You are a careful engineer working in a folder, your workspace. Do the task that you are given with your \
@@ -24,16 +37,24 @@ confined: there is no network and nothing outside the workspace. A refusal is fi
 around it, say what you could not do."""
 
 Level = Literal["strict", "standard", "none"]
-State = Literal["running", "done", "failed", "cancelled", "interrupted"]
+State = Literal["idle", "running", "done", "failed", "cancelled", "interrupted"]
 
 Stop = Literal[
     "end_turn", "budget", "turns", "refusal", "loop", "model", "cancelled", "killed", "interrupted", "error"
 ]
 
 
+class Function(ToolSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tool that the client performs, with the recovery class of its calls."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    recovery: Recovery = "once"
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An agent as a run gives it. Money in micro-dollars; `read` and `write` are absolute paths granted
-    beside the workspace, `scopes` what else it holds (no paths)."""
+    beside the workspace, `scopes` what else it holds (no paths). With `grants` it has these alone, and the
+    workspace is only where its paths begin."""
 
     name: str
     model: ModelReference
@@ -46,22 +67,49 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     scopes: tuple[AnyScope, ...] = ()
+    grants: tuple[Grant, ...] | None = None
+    functions: tuple[Function, ...] = ()
 
 
-def granted(spec: Spec) -> tuple[Path, ...]:
-    """The paths that an agent has beside its workspace. A repository's own data is only to be read."""
-    repositories = (f"{path}/.git" for path in spec.write if os.path.lexists(f"{path}/.git"))
+def paths(spec: Spec, root: str) -> tuple[Path, ...]:
+    """The paths that an agent has, the workspace first where it has that. A repository's own data below what
+    is granted beside it is only to be read."""
+    if spec.grants is not None:
+        own: tuple[Path, ...] = ()
+        given = [grant.scope for grant in spec.grants if isinstance(grant.scope, Path)]
+    else:
+        own = (Path(path=action_path(root), rights="read_write"),)
+        given = [Path(path=action_path(path), rights="read") for path in spec.read]
+        given += [Path(path=action_path(path), rights="read_write") for path in spec.write]
+    writable = [path for path in given if path.rights != "read"]
+    given = [path for path in given if path in writable or not any(within(path.path, it) for it in writable)]
+    repositories = [f"{path.path}/.git" for path in writable]
     return (
-        *(Path(path=action_path(path), rights="read") for path in (*spec.read, *repositories)),
-        *(Path(path=action_path(path), rights="read_write") for path in spec.write),
+        *own,
+        *(Path(path=path, rights="read") for path in repositories if os.path.lexists(path)),
+        *given,
     )
 
 
-def check_scopes(scopes: tuple[AnyScope, ...]) -> None:
+def check_scopes(spec: Spec) -> None:
     """Raises UsageError for a scope that a run is granted otherwise, or not at all."""
+    given = [grant.scope for grant in spec.grants or ()]
+    scopes = [*spec.scopes, *(scope for scope in given if not isinstance(scope, Path | Exec | Tool))]
     for scope in scopes:
         if not isinstance(scope, Host | Mailbox | Memory | Model | Spawn):
             raise UsageError(f"a run is not granted a scope of this kind: {type(scope).__name__.lower()}")
+
+
+def held(spec: Spec, root: str) -> list[AnyScope | Grant]:
+    """Everything that an agent's process holds."""
+    given: list[AnyScope | Grant] = [*(paths(spec, root) if spec.grants is None else spec.grants)]
+    if spec.grants is None and "shell" in spec.tools:
+        given.append(Exec())
+    # A grant that names a function bounds it; handing the function over is a grant of its own otherwise.
+    bounded = [grant.scope for grant in spec.grants or () if isinstance(grant.scope, Tool)]
+    tools = [Tool(tool=exactly(function.name)) for function in spec.functions]
+    own = Model(model=exactly(spec.model.model))
+    return [own, *given, *spec.scopes, *(tool for tool in tools if tool not in bounded)]
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -69,7 +117,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `pids` are its kernel processes, one for each time it was started; `head` the newest entry of its
     transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier processes spent; `usage`
-    the tokens of all replies that it got.
+    the tokens of all replies that it got. `unheard` are the blobs of what it was told and has not taken into
+    its transcript; `request` names the last task, so that a repeat is not another.
     """
 
     id: str
@@ -86,6 +135,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     stop: Stop | None = None
     turns: int = 0
     head: str | None = None
+    unheard: list[str] = []
+    request: str = ""
     settled_micros: int = 0
     spent_micros: int = 0
     usage: Usage = Usage()

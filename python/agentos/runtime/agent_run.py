@@ -5,41 +5,39 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import trio
 
 from agentos.errors import AgentOSError, Failed, InternalError, JournalError, to_dict
-from agentos.kernel import Kernel, ReadOnlyKernel
+from agentos.kernel import Kernel, ReadOnlyKernel, Ticket
 from agentos.messages import (
     AnyEvent,
-    AnyScope,
     AskedEvent,
-    Exec,
     ExitStatus,
     Limit,
-    Model,
-    Path,
     Pid,
     Refusal,
     RequestId,
     StateEvent,
-    exactly,
 )
+from agentos.models.conversation import ToolResult, ToolUse
 from agentos.models.reference import ModelReference
 from agentos.money import usd
-from agentos.runtime.agent import Ending, Record, Spec, Stop, granted
+from agentos.runtime.agent import Ending, Record, Spec, Stop, held
 from agentos.runtime.feed import Event, Feed
 from agentos.runtime.log import final_text
 from agentos.runtime.loop import Loop, specifications
 from agentos.runtime.model_call import Caller, Retry
+from agentos.runtime.performer import GONE, Performer
 from agentos.runtime.shell import Surroundings, shell_for
 from agentos.runtime.system import Submission, System, Work
 from agentos.runtime.transcript import Transcript, now, save
 from agentos.runtime.workspace import Checkpoint
+from agentos.tools.failure import ToolFailure
 from agentos.tools.names import quote
-from agentos.tools.tool import action_path
 
 STREAMS = 16
 """How many calls one provider gets at once."""
@@ -63,11 +61,14 @@ class AgentRun:
         *,
         unattended: bool = False,
         parent: Pid | None = None,
+        results: Sequence[ToolResult] = (),
     ) -> None:
         self.record = record
         self.feed = Feed()
         self.sessions: list[str] = []
         """The client sessions that keep it going, the oldest first."""
+        self.performers: list[Performer] = []
+        """Who performs the agent's function tools; the newest does."""
         self.summary: Event = {}
         self._system = system
         self._spec = spec
@@ -75,6 +76,7 @@ class AgentRun:
         self._retry = retry
         self._unattended = unattended
         self._parent = parent
+        self._results = {result.id: result for result in results}
         self._closed = trio.CancelScope()
         self._exited_as: ExitStatus | None = None
 
@@ -140,7 +142,7 @@ class AgentRun:
             kernel.root if self._parent is None else self._parent,
             spec.name,
             key=f"agent {record.id} {len(record.pids)}",
-            grants=self._grants(),
+            grants=held(spec, record.root),
             budget=Limit(usd_micros=remaining, tokens=tokens, turns=turns),
         )
         record.pids.append(child.pid)
@@ -165,17 +167,6 @@ class AgentRun:
         )
         return child.pid
 
-    def _grants(self) -> list[AnyScope]:
-        grants: list[AnyScope] = [
-            Model(model=exactly(self._spec.model.model)),
-            Path(path=action_path(self.record.root), rights="read_write"),
-            *granted(self._spec),
-            *self._spec.scopes,
-        ]
-        if "shell" in self._spec.tools:
-            grants.append(Exec())
-        return grants
-
     async def _loop(self, pid: Pid) -> Ending:
         system, spec = self._system, self._spec
         await open_lane(system.kernel, spec.model)
@@ -190,7 +181,7 @@ class AgentRun:
             model=spec.model,
             price=spec.model.price(),
             system=spec.system,
-            tools=specifications(spec.tools),
+            tools=specifications(spec),
             max_tokens=spec.max_tokens,
             retry=self._retry,
             emit=self.feed.send,
@@ -204,8 +195,10 @@ class AgentRun:
             Transcript(system.kernel, self.record),
             caller,
             shell=lambda ticket: shell_for(surroundings, ticket),
-            before_writing=Checkpoint(system.kernel, system.home, pid, self.record).ensure,
+            before_writing=Checkpoint(system.kernel, system.home, self.record).ensure,
+            perform=self._perform,
             unattended=self._unattended,
+            results=self._results,
         )
 
         return await loop.run()
@@ -219,6 +212,11 @@ class AgentRun:
                 if found == (model.provider, model.host, model.port):
                     return session
         return self.sessions[0] if self.sessions else ""
+
+    async def _perform(self, ticket: Ticket, use: ToolUse) -> str:
+        if not self.performers:
+            raise ToolFailure(GONE)
+        return await self.performers[-1].perform(ticket, use)
 
     def _charge(self, cost_micros: int) -> None:
         self.record.spent_micros += cost_micros
@@ -236,7 +234,7 @@ class AgentRun:
             ending = Ending(state="cancelled", stop=stop)
         changed: list[str] = []
         try:
-            changed = await Checkpoint(kernel, self._system.home, pid, record).compare()
+            changed = await Checkpoint(kernel, self._system.home, record).compare()
         except (OSError, AgentOSError) as error:
             # The workspace is gone, or the checkpoint is: the run has ended all the same.
             reason = error.strerror if isinstance(error, OSError) else error.message
@@ -269,6 +267,7 @@ def summary(kernel: ReadOnlyKernel, record: Record) -> Event:
         "files_changed": record.files_changed,
         "spent_usd": usd(record.spent_micros),
         "turns": record.turns,
+        "usage": msgspec.to_builtins(record.usage),
         "error": record.error,
     }
 

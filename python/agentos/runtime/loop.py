@@ -8,11 +8,12 @@ that the model reads, never an exception that ends the run, unless it is the bud
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from agentos.errors import (
     AgentOSError,
@@ -24,10 +25,10 @@ from agentos.errors import (
     to_dict,
 )
 from agentos.kernel import Kernel, Ticket
-from agentos.messages import AnyAction, Cost, Outcome, Pid, ReadAction
+from agentos.messages import AnyAction, CallAction, Cost, Outcome, Pid, ReadAction, Recovery
 from agentos.models.conversation import Message, Text, ToolResult, ToolSpec, ToolUse, said
 from agentos.money import usd
-from agentos.runtime.agent import Ending, Record, Spec, granted
+from agentos.runtime.agent import Ending, Record, Spec, paths
 from agentos.runtime.loop_guard import LoopGuard, call_of
 from agentos.runtime.model_call import Caller, TicketCancelled
 from agentos.runtime.transcript import Transcript
@@ -37,6 +38,7 @@ from agentos.tools.tool import Place, Shell, Tool
 from agentos.tools.toolset import TOOLS
 
 CUT_OFF = "[Your reply was cut off at its longest length. Go on where it stopped, in smaller pieces.]"
+MALFORMED = "the arguments were no JSON object, or cut off: send the call again"
 INTERRUPTED = (
     "interrupted: AgentOS was stopped while this ran, so its outcome is unknown. "
     "Look at what is there before you repeat it."
@@ -56,8 +58,10 @@ class Loop:
         caller: Caller,
         shell: Callable[[Ticket], Shell],
         before_writing: Callable[[], Awaitable[tuple[str, ...]]],
+        perform: Callable[[Ticket, ToolUse], Awaitable[str]],
         *,
         unattended: bool = False,
+        results: Mapping[str, ToolResult] | None = None,
     ) -> None:
         self._kernel = kernel
         self._pid = pid
@@ -67,9 +71,12 @@ class Loop:
         self._caller = caller
         self._shell = shell
         self._before_writing = before_writing
+        self._perform_function = perform
+        self._functions = {function.name: function for function in spec.functions}
         self._unattended = unattended
+        self._results = results or {}
         self._emit = caller.emit
-        self._place = Place(root=record.root, granted=granted(spec))
+        self._place = Place(root=record.root, paths=paths(spec, record.root))
         self._calls = 0
         self._guard = LoopGuard()
 
@@ -91,19 +98,24 @@ class Loop:
         return ending
 
     async def _repair(self) -> None:
-        """Calls that were under way when the run was cut off are answered: nobody knows how they ended, and
-        a conversation in which a call has no result is refused by every provider."""
-        uses = self._transcript.last.message.tool_uses()
+        """Calls that were under way when the run was cut off are answered: unless the client that performed
+        one knows, nobody knows how it ended, and a conversation in which a call has no result is refused by
+        every provider."""
+        uses = self._transcript.open_calls()
         if uses:
-            results = tuple(ToolResult(id=use.id, text=INTERRUPTED, error=True) for use in uses)
+            unknown = (ToolResult(id=use.id, text=INTERRUPTED, error=True) for use in uses)
+            results = tuple(self._results.get(result.id, result) for result in unknown)
             await self._transcript.add(Message(role="user", content=results))
 
     async def _step(self) -> Ending | None:
+        if uses := self._transcript.open_calls():
+            return await self._answer(uses)
+        if (text := await self._transcript.hear()) is not None:
+            self._emit({"event": "message", "text": text})
+            return None
         last = self._transcript.last
         if last.message.role == "user":
             return await self._ask()
-        elif uses := last.message.tool_uses():
-            return await self._answer(uses)
         elif last.stop == "max_tokens":
             await self._transcript.add(said(CUT_OFF))
         elif last.stop == "refusal":
@@ -160,6 +172,8 @@ class Loop:
     async def _guarded(self, use: ToolUse) -> ToolResult:
         """The call's result, unless the model goes round in circles: then the guard's word."""
         call = call_of(use, self._kind(use))
+        if function := self._functions.get(use.name):
+            call = replace(call, changes=function.recovery != "pure")
         verdict = self._guard.check(call)
         if verdict.kind in ("block", "break"):
             return ToolResult(id=use.id, text=verdict.reason, error=True)
@@ -168,7 +182,7 @@ class Loop:
             await trio.sleep(verdict.pause)
         result = await self._call(use)
         note = self._guard.record(call, result.text, failed=result.error) or verdict.reason
-        return msgspec.structs.replace(result, text=f"{result.text}\n[{note}]") if note else result
+        return replace(result, text=f"{result.text}\n[{note}]") if note else result
 
     def _kind(self, use: ToolUse) -> type[Tool] | None:
         return TOOLS.get(use.name) if use.name in self._spec.tools else None
@@ -176,7 +190,10 @@ class Loop:
     async def _call(self, use: ToolUse) -> ToolResult:
         self._calls += 1
         try:
-            text = await self._perform(self._decode(use))
+            if use.name in self._functions:
+                text = await self._function(use)
+            else:
+                text = await self._perform(self._decode(use))
         except (ToolFailure, Denied) as failure:
             reason = f"denied by the kernel: {failure}" if isinstance(failure, Denied) else str(failure)
             return ToolResult(id=use.id, text=bounded(reason, 2_000), error=True)
@@ -185,9 +202,10 @@ class Loop:
     def _decode(self, use: ToolUse) -> Tool:
         kind = self._kind(use)
         if kind is None:
-            raise ToolFailure(f"there is no tool `{use.name}`; there are: {', '.join(self._spec.tools)}")
+            names = ", ".join([*self._spec.tools, *self._functions]) or "none"
+            raise ToolFailure(f"there is no tool `{use.name}`; there are: {names}")
         if use.malformed:
-            raise ToolFailure("the arguments were no JSON object, or cut off: send the call again")
+            raise ToolFailure(MALFORMED)
         try:
             tool: Tool = msgspec.convert(use.input, kind)
         except msgspec.ValidationError as error:
@@ -197,22 +215,51 @@ class Loop:
     async def _perform(self, tool: Tool) -> str:
         place = self._place
         if tool.RECOVERY != "pure":
-            place = msgspec.structs.replace(place, guarded=await self._before_writing())
+            place = replace(place, guarded=await self._before_writing())
         action = tool.action(place)
         if tool.RECOVERY == "pure" and self._passes(action):
             return await _performed(tool, place)
+
+        async def perform(ticket: Ticket) -> str:
+            return await _performed(tool, replace(place, shell=self._shell(ticket)))
+
+        return await self._effect(action, tool.RECOVERY, digest(tool), perform)
+
+    async def _function(self, use: ToolUse) -> str:
+        """A call of a function of the client's, which performs it."""
+        if use.malformed:
+            raise ToolFailure(MALFORMED)
+        recovery = self._functions[use.name].recovery
+        exact = _sha256([use.name, use.input])
+
+        async def perform(ticket: Ticket) -> str:
+            return await self._perform_function(ticket, use)
+
+        return await self._effect(CallAction(tool=use.name), recovery, exact, perform, client=True)
+
+    async def _effect(
+        self,
+        action: AnyAction,
+        recovery: Recovery,
+        exact: str,
+        perform: Callable[[Ticket], Awaitable[str]],
+        *,
+        client: bool = False,
+    ) -> str:
+        """One request to the kernel, and with its consent the effect."""
         ticket = await self._kernel.request(
             self._pid,
             action,
             key=f"tool {self._record.turns}.{self._calls}",
-            recovery=tool.RECOVERY,
-            digest=digest(tool),
+            recovery=recovery,
+            digest=exact,
             unattended=self._unattended,
+            client=client,
         )
         started = trio.current_time()
         outcome: Outcome = "cancelled"
         try:
-            text = await _performed(tool, msgspec.structs.replace(place, shell=self._shell(ticket)))
+            text = await perform(ticket)
             outcome = "ok"
         except ToolFailure:
             outcome = "error"
@@ -244,14 +291,20 @@ async def _performed(tool: Tool, place: Place) -> str:
 
 def digest(tool: Tool) -> str:
     """SHA-256 (hex) of a call's exact arguments: a person's yes is for these and no others."""
-    arguments = msgspec.json.encode([type(tool).__name__, tool], order="sorted")
-    return hashlib.sha256(arguments).hexdigest()
+    return _sha256([type(tool).__name__, tool])
 
 
-def specifications(names: tuple[str, ...]) -> list[ToolSpec]:
-    """The tools of these names as a model sees them."""
-    found = []
-    for name in names:
+def _sha256(arguments: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()
+
+
+def specifications(spec: Spec) -> list[ToolSpec]:
+    """The tools of an agent as a model sees them."""
+    found = [
+        ToolSpec(name=function.name, description=function.description, parameters=function.parameters)
+        for function in spec.functions
+    ]
+    for name in spec.tools:
         kind: Any = TOOLS[name]
         schemas, components = msgspec.json.schema_components([kind], ref_template="{name}")
         parameters = components.get(kind.__name__, schemas[0])

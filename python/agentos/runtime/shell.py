@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from agentos.drivers.confinement import LaunchSpec, Level, run
@@ -12,7 +14,7 @@ from agentos.messages import AnyScope, Path
 from agentos.runtime.system import Submission
 from agentos.tools.failure import ToolFailure
 from agentos.tools.output import Tail
-from agentos.tools.tool import Shell, action_path
+from agentos.tools.tool import Shell
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ def shell_for(surroundings: Surroundings, ticket: Ticket) -> Shell:
     return shell
 
 
-async def require_level(surroundings: Surroundings) -> None:
-    """Raises MissingMechanism where commands could not be confined as asked for, before anything starts."""
-    workspace = Path(path=action_path(surroundings.root), rights="read")
-    await run(surroundings.launch([workspace], ["/bin/true"]))
+async def require_level(surroundings: Surroundings, paths: Sequence[Path]) -> None:
+    """Raises MissingMechanism where commands could not be confined as asked for, before anything starts, and
+    UsageError where none could be run with these `paths`."""
+    await run(surroundings.launch(list(paths), ["/bin/true"]))

@@ -15,7 +15,7 @@ import msgspec
 
 from agentos.errors import Failed
 from agentos.kernel import Kernel, ReadOnlyKernel
-from agentos.models.conversation import Message, Usage
+from agentos.models.conversation import Message, ToolUse, Usage, said
 from agentos.runtime.agent import Record
 
 VERSION = 1
@@ -44,8 +44,12 @@ class Transcript:
 
     @property
     def last(self) -> Entry:
-        """The newest entry; there is always the task."""
+        """The newest entry; there is one as soon as the agent has heard a task."""
         return self._entries[-1]
+
+    def open_calls(self) -> tuple[ToolUse, ...]:
+        """The calls of tools that have no results yet."""
+        return self.last.message.tool_uses() if self._entries else ()
 
     def messages(self) -> list[Message]:
         """The conversation, oldest first."""
@@ -60,10 +64,28 @@ class Transcript:
                 return usage.total_tokens, self.messages()[at + 1 :]
         return 0, self.messages()
 
+    async def hear(self) -> str | None:
+        """Takes the oldest thing that the agent was told into the conversation; None where there is none."""
+        if not self._record.unheard:
+            return None
+        digest = self._record.unheard[0]
+        text = self._kernel.blob(digest)
+        if text is None:
+            raise Failed("a part of the transcript was deleted", where=digest)
+        await self.add(said(text.decode()), heard=digest)
+        return text.decode()
+
     async def add(
-        self, message: Message, *, usage: Usage | None = None, cost_micros: int = 0, stop: str | None = None
+        self,
+        message: Message,
+        *,
+        usage: Usage | None = None,
+        cost_micros: int = 0,
+        stop: str | None = None,
+        heard: str | None = None,
     ) -> None:
-        """Appends a message; durable, with the record as it now is, when this returns."""
+        """Appends a message; durable, with the record as it now is, when this returns. `heard` is the blob
+        that it was told as."""
         turn = self._record.turns + 1 if message.role == "assistant" else self._record.turns
         entry = Entry(
             turn=turn,
@@ -75,6 +97,8 @@ class Transcript:
             stop=stop,
         )
         self._record.head = await self._kernel.blob_put(msgspec.json.encode(entry))
+        if heard is not None:
+            self._record.unheard.remove(heard)
         self._record.turns = turn
         self._record.usage = self._record.usage.plus(usage or Usage())
         self._entries.append(entry)

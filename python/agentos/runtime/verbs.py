@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 import trio
 
 from agentos.errors import UsageError
 from agentos.kernel import Kernel
-from agentos.models.conversation import said
-from agentos.runtime.agent import Level, Record, Spec, check_scopes
+from agentos.models.conversation import ToolResult
+from agentos.runtime.agent import Record
 from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
 from agentos.runtime.log import find_agent, lines
 from agentos.runtime.model_call import Retry
-from agentos.runtime.shell import Surroundings, require_level
-from agentos.runtime.transcript import Entry, now, save
+from agentos.runtime.performer import Performer
+from agentos.runtime.spawning import SpawnRequest, check_place, spawn, tell
+from agentos.runtime.transcript import now, save
 from agentos.runtime.undo_verb import undo_run
-from agentos.runtime.workspace import check_granted, check_workspace
-from agentos.tools.names import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentos.runtime.system import Acting, Reading, Session, System, View
 
-SHOWN_TASK = 200
 Asked = TypeVar("Asked")
 
 
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `run` takes. `key` names the request: repeated, it means the same run."""
+class RunRequest(SpawnRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `run` takes: an agent and its task."""
 
-    key: str
     task: str
-    spec: Spec
-    workspace: str
-    level: Level = "strict"
     detach: bool = False
     retry: Retry = Retry()
     unattended: bool = False
     """Nobody can be asked: what would need a person is denied."""
+
+
+class Manner(Protocol):
+    """How a run is to go."""
+
+    @property
+    def detach(self) -> bool:
+        """Whether it goes on without its client."""
+
+    @property
+    def retry(self) -> Retry:
+        """How failed model calls are tried again."""
+
+    @property
+    def unattended(self) -> bool:
+        """Whether nobody can be asked."""
 
 
 class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +63,8 @@ class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unattended: bool = False
 
 
-def _checked(params: dict[str, Any], kind: type[Asked]) -> Asked:
+def checked(params: dict[str, Any], kind: type[Asked]) -> Asked:
+    """The parameters of a verb as `kind`. Raises UsageError."""
     try:
         return msgspec.convert(params, kind)
     except msgspec.ValidationError as error:
@@ -60,71 +72,48 @@ def _checked(params: dict[str, Any], kind: type[Asked]) -> Asked:
 
 
 async def _run(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
-    request = _checked(params, RunRequest)
-    record = _started(system, request.key)
+    request = checked(params, RunRequest)
+    record = named(system, request.key)
     if record is None:
-        record = await _begin(system, session, request)
-    return await _go_on(system, session, record, request)
+        record = await spawn(system, session, request)
+        await tell(system.kernel, record, request.task, request.key)
+        await system.kernel.put("run_key", request.key, {"agent": record.id})
+    return await go_on(system, session, record, request)
 
 
-def _started(system: System, key: str) -> Record | None:
+def named(system: System, key: str) -> Record | None:
+    """The agent that a request with this key has made, if one has."""
     body = system.kernel.record("run_key", key)
     found = None if body is None else system.kernel.record("agent", body["agent"])
     return None if found is None else msgspec.convert(found, Record)
 
 
-async def _begin(system: System, session: Session, request: RunRequest) -> Record:
-    """Checks everything that can be checked, then makes the run durable."""
-    root = check_workspace(unquote(request.workspace), system.home)
-    if not request.task.strip():
-        raise UsageError("the task is empty")
-    for path in (*request.spec.read, *request.spec.write):
-        check_granted(path, system.home)
-    check_scopes(request.spec.scopes)
-    request.spec.model.price()  # raises where it cannot be known
-    if "shell" in request.spec.tools:
-        await require_level(
-            Surroundings(home=system.home, submission=session.submission, level=request.level, root=root)
-        )
-    kernel = system.kernel
-    record = Record(
-        id=kernel.new_id("a"),
-        spec=await kernel.blob_put(msgspec.json.encode(request.spec)),
-        name=request.spec.name,
-        model=str(request.spec.model),
-        url=request.spec.model.url,
-        workspace=quote(root),
-        level=request.level,
-        task=request.task[:SHOWN_TASK],
-        created=now(),
-        state="interrupted",
-    )
-    task = Entry(turn=0, at=record.created, message=said(request.task))
-    record.head = await kernel.blob_put(msgspec.json.encode(task))
-    await save(kernel, record)
-    await kernel.put("run_key", request.key, {"agent": record.id})
-    return record
-
-
 async def _resume(system: System, session: Session, params: dict[str, Any]) -> dict[str, Any]:
     """Goes on with a run that did not come to its end, or joins one that runs."""
-    request = _checked(params, ResumeRequest)
+    request = checked(params, ResumeRequest)
     record = find_agent(system.kernel, request.pid)
     if record.state == "done":
         raise UsageError(f"the run `{request.pid}` is done", hint="start another with `agentos run`")
-    return await _go_on(system, session, record, request)
+    return await go_on(system, session, record, request)
 
 
-async def _go_on(
-    system: System, session: Session, record: Record, request: RunRequest | ResumeRequest
+async def go_on(
+    system: System,
+    session: Session,
+    record: Record,
+    request: Manner,
+    *,
+    performer: Performer | None = None,
+    results: Sequence[ToolResult] = (),
 ) -> dict[str, Any]:
-    """Attaches `session` to the agent's run, which is started where it does not run."""
+    """Attaches `session` to the agent's run, which is started where it does not run. `performer` performs its
+    functions; `results` are known of calls that were under way when it was cut off."""
     run = live().get(record.id)
     if run is None:
-        if record.state == "done":
+        if record.state == "done" and not record.unheard:
             return summary(system.kernel, record)
-        check_workspace(record.root, system.home)
         spec = load_spec(system.kernel, record)
+        check_place(spec, record.root, system.home)
         run = live()[record.id] = AgentRun(
             system,
             record,
@@ -133,8 +122,11 @@ async def _go_on(
             request.retry,
             unattended=request.unattended,
             parent=session.parent,
+            results=results,
         )
     run.sessions.append(session.id)
+    if performer is not None:
+        run.performers.append(performer)
     try:
         with run.feed.watch() as events:
             work = system.start(record.id, run.work, detached=request.detach)
@@ -145,6 +137,9 @@ async def _go_on(
                     session.hint = f"go on with: agentos resume {_name(system, run.record)}"
                     await session.emit(event)
     finally:
+        if performer is not None:
+            run.performers.remove(performer)
+            performer.let_go()
         if not request.detach:
             run.sessions.remove(session.id)
     return run.summary

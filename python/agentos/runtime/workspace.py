@@ -7,10 +7,11 @@ from pathlib import Path
 
 import trio
 
+from agentos import messages as scopes
 from agentos.errors import AgentOSError, Failed, UsageError
 from agentos.home import Home
 from agentos.kernel import Kernel, ReadOnlyKernel
-from agentos.messages import Pid, ReadAction
+from agentos.messages import ReadAction
 from agentos.runtime.agent import Record
 from agentos.runtime.checkpoint import look, save_checkpoint
 from agentos.runtime.manifest import Manifest, load, save
@@ -21,8 +22,8 @@ from agentos.tools.tool import action_path
 LONGEST_PATH = 700  # bytes: what one journal entry has room for beside the rest
 
 
-def check_workspace(path: str, home: Home) -> str:
-    """The absolute path, free of links, of a folder that may be a workspace. Raises UsageError."""
+def check_folder(path: str) -> str:
+    """The absolute path, free of links, of a folder. Raises UsageError."""
     try:
         root = Path(path).resolve(strict=True)
     except (OSError, ValueError) as error:
@@ -30,35 +31,39 @@ def check_workspace(path: str, home: Home) -> str:
         raise UsageError(f"the workspace cannot be opened: {reason}", where=quote(path)) from None
     if not root.is_dir():
         raise UsageError("the workspace is not a folder", where=quote(path))
-    if _overlaps(root, home):
+    if len(os.fsencode(root)) > LONGEST_PATH:
+        raise UsageError(f"the workspace's path is longer than {LONGEST_PATH} bytes", where=quote(str(root)))
+    return str(root)
+
+
+def check_workspace(path: str, home: Home) -> str:
+    """The absolute path, free of links, of a folder that may be a workspace. Raises UsageError."""
+    root = Path(check_folder(path))
+    if _overlap(root, home.root.resolve()):
         raise UsageError(
             "the workspace and the home of AgentOS lie in one another",
             where=quote(str(root)),
             hint="name a project's folder with --workspace",
         )
-    if len(str(root).encode("utf-8", "surrogateescape")) > LONGEST_PATH:
-        raise UsageError(f"the workspace's path is longer than {LONGEST_PATH} bytes", where=quote(str(root)))
     return str(root)
 
 
-def check_granted(path: str, home: Home) -> None:
+def check_granted(scope: scopes.Path, home: Home) -> None:
     """Raises UsageError for a path that no agent may get: the home of AgentOS, what holds or lies in it."""
-    if _overlaps(Path(path), home):
-        raise UsageError("the home of AgentOS is not to be granted", where=quote(path))
+    if _overlap(Path(scope.path), Path(action_path(str(home.root.resolve())))):
+        raise UsageError("the home of AgentOS is not to be granted", where=quote(scope.path))
 
 
-def _overlaps(path: Path, home: Home) -> bool:
-    kept = home.root.resolve()
+def _overlap(path: Path, kept: Path) -> bool:
     return path == kept or path in kept.parents or kept in path.parents
 
 
 class Checkpoint:
     """The saved state that `agentos undo` goes back to."""
 
-    def __init__(self, kernel: Kernel, home: Home, pid: Pid, record: Record) -> None:
+    def __init__(self, kernel: Kernel, home: Home, record: Record) -> None:
         self._kernel = kernel
         self._home = home
-        self._pid = pid
         self._record = record
         self._before: Manifest | None = None
 
@@ -73,8 +78,12 @@ class Checkpoint:
         if self._record.before is not None:
             return load(before_path(self._home, self._record.id), self._record.before)
         root, folder = self._record.root, self._home.checkpoints
+        # In the home's own name: it is done for the person, whatever the agent may read.
         ticket = await self._kernel.request(
-            self._pid, ReadAction(path=action_path(root)), key="checkpoint", recovery="repeatable"
+            self._kernel.root,
+            ReadAction(path=action_path(root)),
+            key=f"checkpoint {self._record.id} {len(self._record.pids)}",
+            recovery="repeatable",
         )
         try:
             previous = latest(self._kernel, self._home, root)

@@ -9,14 +9,14 @@ from msgspec import Meta
 
 from agentos.messages import AnyScope, ExecAction, Path, Recovery
 from agentos.tools.failure import ToolFailure
-from agentos.tools.tool import Place, action_path
+from agentos.tools.tool import Place, action_path, within
 
 SHOWN = 120  # bytes of a command line that go into the kernel's records
 
 
 class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Run a command line with `sh` in the workspace. It is confined: it can write the workspace and /tmp, has
-    no network and an empty home folder. What it starts ends with it."""
+    """Run a command line with `sh` in the workspace. It is confined: it can write what you may write and
+    /tmp, has no network and an empty home folder. What it starts ends with it."""
 
     NAME: ClassVar[str] = "shell"
     RECOVERY: ClassVar[Recovery] = "repeatable"
@@ -31,11 +31,10 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def mandate(self, place: Place) -> list[AnyScope]:
         """What the command may reach. Repositories' own data is read-only: hooks and settings there would
         run unconfined the next time the user calls git."""
-        return [
-            Path(path=action_path(place.root), rights="read_write"),
-            *(Path(path=action_path(path), rights="read") for path in place.guarded),
-            *place.granted,
-        ]
+        writable = [path for path in place.paths if path.rights != "read"]
+        guarded = [action_path(path) for path in place.guarded]
+        guarded = [path for path in guarded if any(within(path, scope) for scope in writable)]
+        return [*place.paths, *(Path(path=path, rights="read") for path in guarded)]
 
     def action(self, place: Place) -> ExecAction:
         if "\0" in self.command:

@@ -24,12 +24,12 @@ it printed and how it ended."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where tools work: the workspace (absolute, free of links), the repositories' own data in it, what else
-    a command may reach, and, with a ticket, what runs commands."""
+    """Where tools work: the workspace (absolute, free of links), the repositories' own data in it, the paths
+    that a command may reach, and, with a ticket, what runs commands."""
 
     root: str
     guarded: tuple[str, ...] = ()
-    granted: tuple[Path, ...] = ()
+    paths: tuple[Path, ...] = ()
     shell: Shell | None = None
 
     def locate(self, path: str) -> str:
@@ -62,6 +62,11 @@ class Tool(Protocol):
 
     async def perform(self, place: Place) -> str:
         """Do it, with the kernel's consent; what is returned goes to the model. Raises ToolFailure."""
+
+
+def within(path: str, scope: Path) -> bool:
+    """Whether `path` is the scope's path or lies below it."""
+    return path == scope.path or path.startswith(scope.path.rstrip("/") + "/")
 
 
 def action_path(path: str) -> str:
