@@ -7,6 +7,7 @@ each rule against its own examples. The format is described in `docs/policy.md`.
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from agentos.messages import (
     UseSecretAction,
     WriteAction,
 )
+from agentos.printable import printable_line
 
 VERSION = 1
 
@@ -146,3 +148,13 @@ def action(words: str) -> AnyAction:
         hint="for example: `read /etc/hosts`, `connect example.org:443`, `publish /repo refs/heads/main`, "
         "`use_secret NAME`, `call TOOL`, or an action as JSON",
     )
+
+
+def in_words(action: dict[str, Any]) -> str:
+    """An action, as JSON has it, on one line for a person."""
+    parts = [
+        printable_line(value) if isinstance(value, str) else json.dumps(value)
+        for key, value in action.items()
+        if key != "type"
+    ]
+    return " ".join([action["type"].replace("_", " "), *parts])

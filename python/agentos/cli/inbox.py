@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentos.daemon.client import connect, read
 from agentos.home import Home
+from agentos.policy import in_words
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     params = {"id": arguments.id, "approve": approve, "standing": approve and arguments.always}
     with connect(home) as daemon:
         done = daemon.call("question.answer", params)
-    print(json.dumps(done) if arguments.json else f"{done['answer']}: {done['name']} {in_words(done)}")
+    print(
+        json.dumps(done) if arguments.json else f"{done['answer']}: {done['name']} {in_words(done['action'])}"
+    )
     return 0
 
 
@@ -47,15 +50,8 @@ def _show(questions: list[dict[str, Any]], *, as_json: bool) -> None:
     if not questions:
         print("Nothing waits for an answer.")
     for question in questions:
-        print(f"{question['id']}  {question['name']} ({question['pid']}) wants to {in_words(question)}")
+        action = in_words(question["action"])
+        print(f"{question['id']}  {question['name']} ({question['pid']}) wants to {action}")
         print(f"    {question['stage']} {question['rule']}: {question['why']}")
         print(f"    agentos approve {question['id']}  |  agentos deny {question['id']}", end="")
         print(f"    (denied at {question['deadline']})" if question["deadline"] else "")
-
-
-def in_words(question: dict[str, Any]) -> str:
-    """The action of a question on one line."""
-    action = dict(question["action"])
-    kind = action.pop("type").replace("_", " ")
-    parts = [value if isinstance(value, str) else json.dumps(value) for value in action.values()]
-    return " ".join([kind, *parts])

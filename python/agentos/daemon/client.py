@@ -84,13 +84,6 @@ class Daemon:
                 if not isinstance(error, ConnectionLost) or death + 1 == DEATHS:
                     raise
 
-    def _hand_over(self) -> None:
-        """Sends the keys to the broker, over a channel that the daemon passed and holds no more."""
-        from agentos.models.environment import BrokerGone, roots_from_environment, send_credentials
-
-        with self._connection.take_socket() as channel, suppress(BrokerGone):
-            send_credentials(channel, self._credentials, roots=roots_from_environment(os.environ))
-
     def call(self, verb: str, params: dict[str, Any] | None = None) -> Any:
         """Calls a verb that does not stream; returns its result or raises its error."""
         for _ in self.stream(verb, params or {}):
@@ -131,7 +124,7 @@ class Daemon:
             while True:
                 response = self._connection.receive()
                 if response.keys:
-                    self._hand_over()
+                    hand_over(self._connection.take_socket(), self._credentials)
                 elif response.id != number:
                     continue
                 elif response.error is not None:
@@ -165,6 +158,15 @@ class Daemon:
             signal.signal(signal.SIGINT, before)
 
 
+def hand_over(channel: socket.socket, credentials: Sequence[Credential]) -> None:
+    """Sends provider keys to the broker, over a channel that the daemon passed and holds no more. A broker
+    that is gone has a successor, which asks for them again."""
+    from agentos.models.environment import BrokerGone, roots_from_environment, send_credentials
+
+    with channel, suppress(BrokerGone):
+        send_credentials(channel, credentials, roots=roots_from_environment(os.environ))
+
+
 def connect(home: Home, credentials: Sequence[Credential] = ()) -> Daemon:
     """The home's daemon, started if there is none. `credentials` go straight to its broker."""
     return Daemon(home, credentials)
@@ -187,20 +189,27 @@ def attempt(home: Home) -> Connection | None:
     except TimeoutError:
         sock.close()
         raise _silent(home) from None
+    try:
+        return greet(sock)
+    except TimeoutError:
+        raise _silent(home) from None
+    except ConnectionLost:
+        # It was on its way out, or refused without a word: as if there were none.
+        return None
+
+
+def greet(sock: socket.socket) -> Connection:
+    """The connection over `sock`, once both sides have said who they are. Raises what the daemon refuses
+    with; then, and in any other case of failure, the socket is closed."""
     connection = Connection(sock)
     try:
         connection.send(Request(hello=_submission()))
         response = connection.receive()
-    except TimeoutError:
+        if response.error is not None:
+            raise from_dict(response.error)
+    except BaseException:
         sock.close()
-        raise _silent(home) from None
-    except ConnectionLost:
-        # It was on its way out, or refused without a word: as if there were none.
-        sock.close()
-        return None
-    if response.error is not None:
-        sock.close()
-        raise from_dict(response.error)
+        raise
     connection.hello = response.hello or {}
     sock.settimeout(None)
     return connection

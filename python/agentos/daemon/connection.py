@@ -66,6 +66,11 @@ class Connection:
             raise InternalError("the daemon passed no channel")
         return socket.socket(fileno=self._descriptors.popleft())
 
+    def detach(self) -> socket.socket:
+        """The socket, for others to go on with; nothing was read ahead of it."""
+        assert not self._buffer and not self._descriptors
+        return self._socket
+
     def close(self) -> None:
         """Ends the session."""
         self._socket.close()

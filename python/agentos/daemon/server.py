@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 
 import trio
 
+from agentos.daemon.clients import Clients
 from agentos.daemon.gate_verbs import enforce
 from agentos.daemon.peer import refusal
 from agentos.daemon.protocol import Response, encode, socket_address
-from agentos.daemon.session import ClientSession
 from agentos.daemon.verbs import RECOVERING
 from agentos.drivers.broker import Broker
 from agentos.drivers.confinement import kill_leftovers
@@ -30,23 +30,33 @@ LINGER = 3.0
 
 async def serve(home: Home, ready: Callable[[], None]) -> None:
     """Runs the home's daemon until it has nothing left to do, or is told to end (SIGTERM, SIGINT)."""
-    async with open_kernel(home.database) as kernel:
-        await kernel.epoch()
-        await trio.to_thread.run_sync(kill_leftovers, home.run)
-        await _exit_people(kernel)
-        await kernel.lane("exec", max(8, 2 * (os.cpu_count() or 1)))
-        async with Broker.start() as broker, trio.open_nursery() as nursery:
-            system = System(home, kernel, broker, nursery)
-            system.enforce = partial(enforce, system)
-            for name in RECOVERING:
-                await import_module(name).recover(system)
-            listener = _listen(home)
-            try:
-                await _Server(system, listener, nursery).run(ready)
-            finally:
-                listener.close()
-                home.socket.unlink(missing_ok=True)
-            await _come_to_rest(system)
+    async with open_kernel(home.database) as kernel, taken_over(home, kernel) as system:
+        listener = _listen(home)
+        try:
+            await _Server(system, listener).run(ready)
+        finally:
+            listener.close()
+            home.socket.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def taken_over(home: Home, kernel: Kernel) -> AsyncIterator[System]:
+    """The system of `home` on `kernel`, with what an earlier daemon left settled; its works come to rest when
+    the block ends."""
+    await kernel.epoch()
+    await trio.to_thread.run_sync(kill_leftovers, home.run)
+    await _exit_people(kernel)
+    await kernel.lane("exec", max(8, 2 * (os.cpu_count() or 1)))
+    async with Broker.start() as broker, trio.open_nursery() as nursery:
+        system = System(home, kernel, broker, nursery)
+        system.enforce = partial(enforce, system)
+        for name in RECOVERING:
+            await import_module(name).recover(system)
+        try:
+            yield system
+        finally:
+            with trio.CancelScope(shield=True):
+                await _come_to_rest(system)
             nursery.cancel_scope.cancel()
 
 
@@ -77,15 +87,13 @@ def _listen(home: Home) -> trio.socket.SocketType:
 class _Server:
     """Accepts clients, and knows when there is nothing left to do."""
 
-    def __init__(self, system: System, listener: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+    def __init__(self, system: System, listener: trio.socket.SocketType) -> None:
         self._system = system
         self._listener = listener
-        self._nursery = nursery
-        self._clients: dict[str, ClientSession] = {}
+        self._clients = Clients(system)
         self._count = 0
         self._changed = trio.Event()
         system.idle = self._wake
-        system.broker.on_restart = self._ask_keys_again
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serves until idle for `LINGER` seconds or signalled."""
@@ -103,7 +111,7 @@ class _Server:
         while True:
             peer, _ = await self._listener.accept()
             self._count += 1
-            self._nursery.start_soon(self._serve, peer, f"s{os.getpid()}-{self._count}")
+            self._system.nursery.start_soon(self._serve, peer, f"s{os.getpid()}-{self._count}")
 
     async def _serve(self, peer: trio.socket.SocketType, id: str) -> None:
         stream = trio.SocketStream(peer)
@@ -116,17 +124,11 @@ class _Server:
                 await stream.send_all(encode(Response(error=to_dict(error))) + b"\n")
             await trio.aclose_forcefully(stream)
             return
-        client = self._clients[id] = ClientSession(self._system, stream, id)
         self._wake()
         try:
-            await client.serve()
+            await self._clients.serve(stream, id)
         finally:
-            del self._clients[id]
             self._wake()
-
-    def _ask_keys_again(self, sessions: frozenset[str]) -> None:
-        for id in sessions & self._clients.keys():
-            self._clients[id].ask_keys_again()
 
     async def _await_idle(self, scope: trio.CancelScope) -> None:
         while True:

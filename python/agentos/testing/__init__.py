@@ -20,3 +20,4 @@ from agentos.testing.scripted_model import tool_results as tool_results
 from agentos.testing.scripted_wire import Reply as Reply
 from agentos.testing.scripted_wire import ToolCall as ToolCall
 from agentos.testing.scripted_wire import Usage as Usage
+from agentos.testing.system import system as system
