@@ -106,7 +106,7 @@ def _arguments(function: Callable[..., Any]) -> type[msgspec.Struct]:
     try:
         hints = get_type_hints(function, include_extras=True)
         signature = inspect.signature(function)
-    except (NameError, TypeError, ValueError) as error:
+    except Exception as error:  # hints may be any expression
         raise UsageError(f"the type hints of `{name}` cannot be read: {error}") from None
     fields: list[Any] = []
     for parameter in signature.parameters.values():
@@ -123,7 +123,7 @@ def _arguments(function: Callable[..., Any]) -> type[msgspec.Struct]:
     try:
         made = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True, frozen=True)
         object_schema(made)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a type may be anything, and its hints any expression
         raise UsageError(f"a type of `{name}` has no JSON form: {error}") from None
     return made
 

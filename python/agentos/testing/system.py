@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from agentos.daemon.private import private
 from agentos.embedding.agent import OnAsk
+from agentos.embedding.alone import alone
 from agentos.embedding.functions import Run, in_trio
 from agentos.embedding.opening import opened
 from agentos.embedding.system import System
@@ -29,7 +30,7 @@ async def system(
 ) -> AsyncIterator[System]:
     """A system on a private kernel whose models all answer by `script`; a `ScriptedModel` that already serves
     is used as it is, and keeps the requests. `clock` is the kernel's time, which then stands still."""
-    with ExitStack() as stack:
+    with alone(), ExitStack() as stack:
         model = script if isinstance(script, ScriptedModel) else stack.enter_context(ScriptedModel(script))
         environment = {"AGENTOS_MODEL": MODEL, **model.environment()}
         async with private(clock) as daemon:

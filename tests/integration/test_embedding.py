@@ -1,0 +1,471 @@
+"""A program that embeds AgentOS: a private kernel, a real broker, and only the model scripted."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+import agentos
+from agentos.testing import Clock, Framing, Reply, Request, ScriptedModel, ToolCall, Usage, tool_results
+
+Script = Sequence[Reply] | Callable[[Request], Reply]
+Test = Callable[[agentos.System, ScriptedModel], Awaitable[None]]
+
+
+def embed(script: Script, test: Test, **options: Any) -> None:
+    """Runs `test` with a system of its own, whose models follow `script`."""
+
+    async def main() -> None:
+        with trio.fail_after(60), ScriptedModel(script) as model:
+            async with agentos.testing.system(model, **options) as system:
+                await test(system, model)
+
+    trio.run(main)
+
+
+def calls(name: str, number: int = 0, **arguments: Any) -> Reply:
+    return Reply(tool_calls=[ToolCall(f"c{number}", name, arguments)])
+
+
+class Order(msgspec.Struct):
+    item: str
+    count: int = 1
+
+
+def test_a_function_is_a_tool_by_its_type_hints() -> None:
+    seen: list[Any] = []
+
+    def place(
+        order: Order, note: Annotated[str, msgspec.Meta(description="For us.")] = "none"
+    ) -> dict[str, int]:
+        """Places an order."""
+        seen.append((order, note))
+        return {"number": 7}
+
+    async def look(day: datetime.date) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"nothing on {day}"
+
+    script = [
+        calls("place", 1, order={"item": "tea", "count": 2}),
+        calls("look", 2, day="2026-01-02"),
+        Reply(text="done"),
+    ]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("clerk", tools=[place, look])
+        result = await agent.run("order tea")
+        assert (result.text, result.stop, result.turns) == ("done", "end_turn", 3)
+        assert seen == [(Order("tea", 2), "none")]
+        assert tool_results(model.requests[1]) == ['{"number":7}']
+        assert tool_results(model.requests[2])[-1] == "nothing on 2026-01-02"
+        first, second = model.requests[0].body["tools"]
+        assert (first["name"], first["description"]) == ("place", "Places an order.")
+        assert first["input_schema"]["properties"]["note"] == {
+            "type": "string",
+            "description": "For us.",
+            "default": "none",
+        }
+        assert first["input_schema"]["properties"]["order"] == {"$ref": "#/$defs/Order"}
+        assert first["input_schema"]["$defs"]["Order"]["required"] == ["item"]
+        assert second["input_schema"]["properties"]["day"]["format"] == "date"
+
+    embed(script, test)
+
+
+def test_what_goes_wrong_in_a_function_is_told_to_the_model() -> None:
+    def divide(a: int, b: int) -> float:
+        return a / b
+
+    script = [
+        calls("divide", 1, a=1, b=0),
+        calls("divide", 2, a="one", b=2),
+        calls("divide", 3, a=1, b=2, c=3),
+        calls("multiply", 4),
+        Reply(text="I give up"),
+    ]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("divider", tools=[divide])
+        await agent.run("divide")
+        results = tool_results(model.requests[-1])
+        assert results[0] == "ZeroDivisionError: division by zero"
+        assert results[1].startswith("wrong arguments: Expected `int`, got `str`")
+        assert "unknown field `c`" in results[2]
+        assert results[3] == "there is no tool `multiply`; there are: divide"
+
+    embed(script, test)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda x: x, "no name"),
+        (eval("lambda: None", {"__name__": "m"}), "no name"),
+    ],
+)
+def test_a_function_that_cannot_be_a_tool_is_refused_at_once(function: Any, why: str) -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        with pytest.raises(agentos.UsageError, match=why):
+            await system.spawn("a", tools=[function])
+
+    embed([], test)
+
+
+def test_a_signature_that_no_model_can_call_is_refused_at_once() -> None:
+    def anything(*things: int) -> None: ...
+    def untyped(a) -> None: ...  # type: ignore[no-untyped-def]
+    def odd(a: trio.Event) -> None: ...
+    def read(a: int) -> None: ...
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        for function, why in [(anything, r"\*things"), (untyped, "of which type `a`"), (odd, "no JSON form")]:
+            with pytest.raises(agentos.UsageError, match=why):
+                await system.spawn("a", tools=[function])
+        with pytest.raises(agentos.UsageError, match="two tools are called `read`"):
+            await system.spawn("a", tools=[read], grants=[agentos.read(".")])
+        assert model.requests == []
+
+    embed([], test)
+
+
+class Verdict(msgspec.Struct):
+    dead: list[str]
+
+
+def test_output_is_checked_and_mended_once() -> None:
+    script = [Reply(text="It is `f`."), Reply(text='```json\n{"dead": ["f"]}\n```', usage=Usage(30, 3))]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("reviewer", output=Verdict)
+        result = await agent.run("find dead code")
+        assert result.output == Verdict(["f"])
+        assert (result.usage.input_tokens, result.turns) == (40, 2)
+        assert result == agent.result
+        assert '"dead"' in model.requests[0].body["system"][0]["text"]
+        asked = model.requests[1].body["messages"][-1]["content"]
+        assert "That cannot be read: JSON is malformed" in str(asked)
+
+    embed(script, test)
+
+
+def test_output_that_never_fits_fails() -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("reviewer", output=Verdict)
+        with pytest.raises(agentos.Failed, match="does not fit its output type"):
+            await agent.run("find dead code")
+        assert len(model.requests) == 2
+        assert agent.result is not None and agent.result.text == '{"dead": 1}'
+
+    embed([Reply(text="[]"), Reply(text='{"dead": 1}')], test)
+
+
+def test_a_budget_holds_and_what_was_done_is_kept() -> None:
+    def script(request: Request) -> Reply:
+        number = request.number
+        return Reply(tool_calls=[ToolCall(f"c{number}", "page", {"number": number})], usage=Usage(2_000, 200))
+
+    def page(number: int) -> str:
+        return f"page {number} of many"
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("spender", tools=[agentos.pure(page)], budget="0.05", max_tokens=1_000)
+        with pytest.raises(agentos.BudgetExceeded):
+            await agent.run("go on")
+        assert agent.result is not None
+        assert agent.result.stop == "budget"
+        assert 0 < float(agent.result.spent_usd) <= 0.05
+
+    embed(script, test)
+
+
+def test_an_agent_has_what_is_granted_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/a.py").write_text("a = 1\n")
+    (tmp_path / "secret").write_text("no")
+    (tmp_path / "src/link").symlink_to("../secret")
+    monkeypatch.chdir(tmp_path)
+    script = [
+        calls("read", 1, path="src/a.py"),
+        calls("read", 2, path="secret"),
+        calls("read", 3, path="src/link"),
+        calls("write", 4, path="src/b.py", content="b"),
+        calls("shell", 5, command="true"),
+        Reply(text="done"),
+    ]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("reader", grants=[agentos.read("src/**")])
+        result = await agent.run("look around")
+        found = tool_results(model.requests[-1])
+        assert found[0] == "1\ta = 1"
+        assert all("denied by the kernel" in text for text in found[1:3])
+        assert all("there is no tool" in text for text in found[3:])
+        assert (result.files, result.files_changed) == ([], 0)
+        assert [tool["name"] for tool in model.requests[0].body["tools"]] == ["read", "list", "search"]
+
+    embed(script, test)
+
+
+@pytest.mark.needs("namespaces")
+def test_a_command_reaches_what_is_granted_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("src/.git/hooks", "out"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "src/a.py").write_text("a = 1\n")
+    (tmp_path / "secret").write_text("no")
+    monkeypatch.chdir(tmp_path)
+    command = "cat src/a.py secret; echo b > out/b; echo c > src/c; echo d > src/.git/hooks/pre-commit; ls"
+    script = [calls("shell", 1, command=command), Reply(text="done")]
+    grants = [agentos.write("src"), agentos.write("out/**"), agentos.exec()]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("worker", grants=grants)
+        result = await agent.run("work")
+        [said] = tool_results(model.requests[-1])
+        assert "a = 1" in said and "secret: No such file" in said and "out\nsrc\n" in said
+        assert sorted(result.files) == ["out/b", "src/c"]
+        assert list((tmp_path / "src/.git/hooks").iterdir()) == []
+
+    embed(script, test)
+
+
+def test_commands_with_nowhere_to_run_are_refused_at_once(tmp_path: Path) -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        with pytest.raises(agentos.AgentOSError):
+            await system.spawn("worker", grants=[agentos.exec()], workspace=tmp_path)
+
+    embed([], test)
+
+
+def test_a_bounded_function_is_refused_by_the_kernel_after_its_uses() -> None:
+    done: list[int] = []
+
+    def deploy(version: int) -> str:
+        done.append(version)
+        return "live"
+
+    script = [calls("deploy", 1, version=1), calls("deploy", 2, version=2), Reply(text="done")]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        once = agentos.limited(agentos.tool("deploy"), uses=1)
+        agent = await system.spawn("deployer", tools=[deploy], grants=[once])
+        await agent.run("deploy")
+        first, second = tool_results(model.requests[-1])
+        assert (first, done) == ("live", [1])
+        assert "denied by the kernel" in second
+
+    embed(script, test)
+
+
+def test_an_agent_remembers_and_its_results_are_each_task_s_own() -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("talker")
+        await agent.say("Be brief.")
+        first = await agent.run("one")
+        second = await agent.run("two")
+        assert [first.text, second.text] == ["1", "2"]
+        assert first.usage == second.usage == agentos.Usage(input_tokens=10, output_tokens=5)
+        assert first.spent_usd == second.spent_usd == "0.000105"
+        told = [message["content"] for message in model.requests[1].body["messages"]]
+        assert [text in str(told) for text in ("Be brief.", "one", "1", "two")] == [True] * 4
+
+    embed([Reply(text="1"), Reply(text="2")], test)
+
+
+def test_an_agent_hears_what_is_said_before_its_next_turn() -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        async def look() -> str:
+            await agent.say("Stop at three.")
+            return "two so far"
+
+        agent = await system.spawn("counter", tools=[look])
+        await agent.run("count")
+        last = model.requests[1].body["messages"][-1]
+        assert last["role"] == "user" and "two so far" in str(last) and "Stop at three." in str(last)
+
+    embed([calls("look"), Reply(text="three")], test)
+
+
+def test_cancel_ends_the_task_and_the_function_under_way() -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        began, ended = trio.Event(), trio.Event()
+
+        async def hang() -> None:
+            began.set()
+            try:
+                await trio.sleep_forever()
+            finally:
+                ended.set()
+
+        agent = await system.spawn("sleeper", tools=[hang])
+        await agent.cancel()  # nothing to end yet
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def _() -> None:
+                await began.wait()
+                await agent.cancel()
+
+            result = await agent.run("sleep")
+        assert (result.stop, result.text) == ("cancelled", "")
+        assert ended.is_set()
+
+    embed([calls("hang")], test)
+
+
+def test_a_cancelled_call_brings_the_agent_to_rest_and_it_goes_on_later() -> None:
+    replies = [Reply(text="hello", framing=Framing(cut_after=-60, stall=True)), Reply(text="again")]
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("talker")
+        events = agent.events()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(agent.run, "talk")
+            while (await events.__anext__())["event"] != "text":
+                pass
+            nursery.cancel_scope.cancel()
+        assert [event async for event in events] == [{"event": "text", "text": "hello"}][:0]
+        result = await agent.run("go on")
+        assert result.text == "again"
+        assert result.spent_usd == "0.000105"
+
+    embed(replies, test)
+
+
+def test_one_task_at_a_time() -> None:
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        async def nested() -> str:
+            return (await agent.run("another")).text
+
+        agent = await system.spawn("a", tools=[nested])
+        await agent.run("one")
+        assert "has a task already" in tool_results(model.requests[-1])[0]
+
+    embed([calls("nested"), Reply(text="done")], test)
+
+
+ASKS = """
+version = 1
+[[rule]]
+name = "deploys-are-mine"
+effect = "ask"
+reason = "a person deploys"
+when = { action = ["call"], name = ["deploy"] }
+catches = [{ action = { type = "call", tool = "deploy" } }]
+spares = [{ action = { type = "call", tool = "test" } }]
+"""
+
+
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_on_ask_answers_the_kernel_s_questions(answer: bool | None) -> None:
+    asked: list[agentos.Question] = []
+    done: list[int] = []
+
+    def deploy(version: int) -> str:
+        done.append(version)
+        return "live"
+
+    async def on_ask(question: agentos.Question) -> bool:
+        asked.append(question)
+        assert answer is not None
+        return answer
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        (system.home / "policy.toml").write_text(ASKS)
+        agent = await system.spawn("deployer", tools=[deploy])
+        await agent.run("deploy")
+        [said] = tool_results(model.requests[-1])
+        assert done == ([1] if answer else [])
+        if answer is None:
+            assert "nobody to be asked" in said and asked == []
+            return
+        [question] = asked
+        assert (question.name, question.rule, question.why) == (
+            "deployer",
+            "deploys-are-mine",
+            "a person deploys",
+        )
+        assert question.digest is not None
+        assert said == "live" if answer else "a person said no" in said
+
+    options = {} if answer is None else {"on_ask": on_ask}
+    embed([calls("deploy", version=1), Reply(text="done")], test, **options)
+
+
+def test_a_question_that_nobody_answers_is_a_no_at_its_deadline() -> None:
+    clock = Clock()
+
+    async def on_ask(question: agentos.Question) -> bool:
+        assert question.deadline is not None
+        deadline = datetime.datetime.fromisoformat(question.deadline)
+        clock.advance(deadline.timestamp() - clock.now_us / 1e6 + 1)
+        await trio.sleep_forever()
+        return True
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        (system.home / "policy.toml").write_text(ASKS)
+
+        def deploy() -> None:
+            raise AssertionError("it was not allowed")
+
+        agent = await system.spawn("deployer", tools=[deploy])
+        await agent.run("deploy")
+        assert "nobody answered in time" in tool_results(model.requests[-1])[0]
+
+    embed([calls("deploy"), Reply(text="done")], test, on_ask=on_ask, clock=clock)
+
+
+def test_many_agents_run_at_once() -> None:
+    def script(request: Request) -> Reply:
+        return Reply(text=str(request.body["messages"][0]["content"][0]["text"]))
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        found: list[str] = []
+
+        async def one(number: int) -> None:
+            agent = await system.spawn(f"agent {number}")
+            found.append((await agent.run(f"say {number}")).text)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(one, number)
+        assert sorted(found) == sorted(f"say {number}" for number in range(20))
+
+    embed(script, test)
+
+
+def test_an_exception_of_the_program_comes_out_as_it_is() -> None:
+    class Mine(Exception):
+        pass
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        raise Mine
+
+    with pytest.raises(Mine):
+        embed([], test)
+
+
+def test_a_private_kernel_leaves_nothing_behind_and_keeps_no_journal() -> None:
+    homes: list[Path] = []
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        homes.append(system.home)
+        assert system.home.is_dir()
+        with pytest.raises(agentos.MissingMechanism):
+            await system.audit.verify()
+        assert await system.memory.search("anything") == []
+        assert await system.batch.list() == []
+
+    embed([], test)
+    assert not homes[0].exists()
