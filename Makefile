@@ -53,7 +53,7 @@ lint: build ## formatters, linters and type checkers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --concise --ignore-disjoint-bases agentos._kernel
+	$(BIN)/python -m mypy.stubtest --concise --ignore-disjoint-bases agentos._kernel agentos.blocking
 
 test-rust: build
 	cargo test --quiet --locked --workspace --exclude agentos-bindings

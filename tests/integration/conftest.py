@@ -17,3 +17,9 @@ def agentos(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "home", work)
     yield command
     command.end()
+
+
+@pytest.fixture
+def home(agentos: Command) -> Command:
+    """The command again, for tests in which `agentos` is the package."""
+    return agentos

@@ -218,22 +218,18 @@ def greet(sock: socket.socket) -> Connection:
 def start(home: Home) -> Connection:
     """A connection to the home's daemon, which is started if there is none."""
     deadline = time.monotonic() + START
-    starter: subprocess.Popen[bytes] | None = None
     deaths = 0
     home.create()
     while True:
         connection = attempt(home)
         if connection is not None:
             return connection
-        if starter is None:
-            starter = _launch(home)
-        said = _await_start(home, starter)
-        if starter.poll() is not None:
+        starter = _launch(home)
+        if not _await_start(home, starter):
             # Killed before it could say why: like one that is killed later, it has a successor.
-            deaths += not said and starter.returncode < 0
-            if not said and not 0 < deaths <= DEATHS:
+            deaths += 1
+            if starter.returncode >= 0 or deaths > DEATHS:
                 raise _not_started(home, starter.returncode)
-            starter = None
         if time.monotonic() > deadline:
             raise _silent(home)
 
@@ -270,7 +266,8 @@ def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> bool:
     """Returns when the new daemon listens or has stepped back for another, and raises what it says stopped
     it; False for one that ended without a word."""
     assert starter.stdout is not None
-    line = starter.stdout.readline()
+    with starter.stdout:
+        line = starter.stdout.readline()
     if not line:
         starter.wait()
         return False
@@ -282,6 +279,9 @@ def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> bool:
         # Another one holds the home: it is starting, ending or stopped. Its socket will tell.
         starter.wait()
         time.sleep(0.05)
+    if "ready" in said:
+        # A program may live longer than the daemon that it started: somebody takes note of its end.
+        threading.Thread(target=starter.wait, daemon=True).start()
     return True
 
 

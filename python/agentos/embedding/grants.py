@@ -73,7 +73,7 @@ def limited(grant: Grant, *, uses: int | None = None, until: datetime | None = N
 def _path(path: PathLike, rights: Rights) -> Path:
     text = os.fspath(path)
     if isinstance(path, str):
-        text = "." if text == "**" else text.removesuffix("/**") or "/"
+        text = {"**": ".", "/**": "/"}.get(text, text.removesuffix("/**"))
         if _PATTERN.search(text):
             raise UsageError(
                 f"`{path}` looks like a pattern, and grants know none",
