@@ -469,3 +469,30 @@ def test_a_private_kernel_leaves_nothing_behind_and_keeps_no_journal() -> None:
 
     embed([], test)
     assert not homes[0].exists()
+
+
+@pytest.mark.slow
+def test_an_agent_does_any_number_of_tasks(tmp_path: Path) -> None:
+    """Its record is one entry of the journal, and stays one, whatever its life and its words were like."""
+    folder = tmp_path / ("\u00e9" * 100) / ("x" * 250)
+    folder.mkdir(parents=True)
+
+    async def test(system: agentos.System, model: ScriptedModel) -> None:
+        agent = await system.spawn("\u20ac" * 30, max_turns=200, workspace=folder)
+        for number in range(120):
+            result = await agent.run(f"{number} " + "\U0001f600\x01" * 300)
+            assert result.text == "done"
+        for _ in range(16):
+            await agent.say("and this")
+        with pytest.raises(agentos.UsageError, match="has not heard 16 things"):
+            await agent.say("and this")
+        with pytest.raises(agentos.Failed):
+            await agent.run("now fail")
+        assert agent.result is not None and agent.result.stop == "model"
+
+    def script(request: Request) -> Reply:
+        if request.number < 120:
+            return Reply(text="done", usage=Usage(1, 1))
+        return Reply(status=400, error="\x02" * 5_000)
+
+    embed(script, test)

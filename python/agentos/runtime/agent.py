@@ -115,10 +115,10 @@ def held(spec: Spec, root: str) -> list[AnyScope | Grant]:
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An agent's durable record, one entry of kind `agent` in the kernel; what is long lies in blobs.
 
-    `pids` are its kernel processes, one for each time it was started; `head` the newest entry of its
-    transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier processes spent; `usage`
-    the tokens of all replies that it got. `unheard` are the blobs of what it was told and has not taken into
-    its transcript; `request` names the last task, so that a repeat is not another.
+    `pids` are the newest of its kernel processes, of which it has one for each of its `starts`; `head` is the
+    newest entry of its transcript; `spec` the blob of its `Spec`. `settled_micros` is what its earlier
+    processes spent; `usage` the tokens of all replies that it got. `unheard` is the blob of what it was told
+    and has not taken into its transcript; `request` names the last task, so that a repeat is not another.
     """
 
     id: str
@@ -131,11 +131,12 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     task: str
     created: str
     pids: list[int] = []
+    starts: int = 0
     state: State = "running"
     stop: Stop | None = None
     turns: int = 0
     head: str | None = None
-    unheard: list[str] = []
+    unheard: str | None = None
     request: str = ""
     settled_micros: int = 0
     spent_micros: int = 0

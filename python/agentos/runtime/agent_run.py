@@ -34,7 +34,7 @@ from agentos.runtime.model_call import Caller, Retry
 from agentos.runtime.performer import GONE, Performer
 from agentos.runtime.shell import Surroundings, shell_for
 from agentos.runtime.system import Submission, System, Work
-from agentos.runtime.transcript import Transcript, now, save
+from agentos.runtime.transcript import Transcript, cut, now, save
 from agentos.runtime.workspace import Checkpoint
 from agentos.tools.failure import ToolFailure
 from agentos.tools.names import quote
@@ -42,7 +42,9 @@ from agentos.tools.names import quote
 STREAMS = 16
 """How many calls one provider gets at once."""
 SHOWN_FILES = 200
-SHOWN_MESSAGE = 600
+KEPT_PIDS = 8
+_SHOWN = {"message": 500, "where": 200, "hint": 200}
+"""Bytes of an error's parts that a record has room for."""
 
 _EXIT: dict[str, ExitStatus] = {"done": "done", "failed": "failed", "interrupted": "cancelled"}
 _LIVE: trio.lowlevel.RunVar[dict[str, AgentRun]] = trio.lowlevel.RunVar("agentos_runs")
@@ -141,11 +143,12 @@ class AgentRun:
         child = await kernel.spawn(
             kernel.root if self._parent is None else self._parent,
             spec.name,
-            key=f"agent {record.id} {len(record.pids)}",
+            key=f"agent {record.id} {record.starts}",
             grants=held(spec, record.root),
             budget=Limit(usd_micros=remaining, tokens=tokens, turns=turns),
         )
-        record.pids.append(child.pid)
+        record.starts += 1
+        record.pids = [*record.pids, child.pid][-KEPT_PIDS:]
         record.state, record.stop, record.error, record.ended = "running", None, None, None
         record.spent_micros = record.settled_micros
         await save(kernel, record)
@@ -252,7 +255,10 @@ class AgentRun:
 
 def _bounded(error: dict[str, Any]) -> dict[str, Any]:
     """An error short enough for a record."""
-    return {key: value[:SHOWN_MESSAGE] if isinstance(value, str) else value for key, value in error.items()}
+    return {
+        key: cut(value, _SHOWN.get(key, 100)) if isinstance(value, str) else value
+        for key, value in error.items()
+    }
 
 
 def summary(kernel: ReadOnlyKernel, record: Record) -> Event:

@@ -10,14 +10,13 @@ from agentos.kernel import Kernel
 from agentos.runtime.agent import Level, Record, Spec, check_scopes, paths
 from agentos.runtime.shell import Surroundings, require_level
 from agentos.runtime.system import Session, System
-from agentos.runtime.transcript import now, save
+from agentos.runtime.transcript import change_unheard, cut, now, save, unheard
 from agentos.runtime.workspace import check_folder, check_granted, check_workspace
 from agentos.tools.names import quote, unquote
 from agentos.tools.toolset import TOOLS
 
-SHOWN_TASK = 200
+SHOWN_TASK = 400  # bytes
 MOST_UNHEARD = 16
-"""So many things can wait to be heard: a record is one entry of the journal."""
 
 
 class SpawnRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,9 +80,10 @@ async def tell(kernel: Kernel, record: Record, text: str, task: str | None = Non
         raise UsageError("the task is empty" if task else "there is nothing to say")
     if task is not None and record.request == task:
         return
-    if len(record.unheard) >= MOST_UNHEARD:
+    if task is None and len(unheard(kernel, record)) >= MOST_UNHEARD:
         raise UsageError(f"the agent has not heard {MOST_UNHEARD} things yet", hint="wait for its next turn")
-    record.unheard.append(await kernel.blob_put(text.encode("utf-8", "replace")))
+    text = text.encode("utf-8", "replace").decode()
+    await change_unheard(kernel, record, lambda texts: [*texts, text])
     if task is not None:
-        record.task, record.request = text[:SHOWN_TASK], task
+        record.task, record.request = cut(text, SHOWN_TASK), task
     await save(kernel, record)

@@ -7,7 +7,7 @@ chain of records covers what was said without holding it: blobs can be deleted, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,14 +66,11 @@ class Transcript:
 
     async def hear(self) -> str | None:
         """Takes the oldest thing that the agent was told into the conversation; None where there is none."""
-        if not self._record.unheard:
+        texts = unheard(self._kernel, self._record)
+        if not texts:
             return None
-        digest = self._record.unheard[0]
-        text = self._kernel.blob(digest)
-        if text is None:
-            raise Failed("a part of the transcript was deleted", where=digest)
-        await self.add(said(text.decode()), heard=digest)
-        return text.decode()
+        await self.add(said(texts[0]), heard=True)
+        return texts[0]
 
     async def add(
         self,
@@ -82,10 +79,10 @@ class Transcript:
         usage: Usage | None = None,
         cost_micros: int = 0,
         stop: str | None = None,
-        heard: str | None = None,
+        heard: bool = False,
     ) -> None:
-        """Appends a message; durable, with the record as it now is, when this returns. `heard` is the blob
-        that it was told as."""
+        """Appends a message; durable, with the record as it now is, when this returns. `heard`: it is the
+        oldest thing that the agent was told."""
         turn = self._record.turns + 1 if message.role == "assistant" else self._record.turns
         entry = Entry(
             turn=turn,
@@ -96,13 +93,43 @@ class Transcript:
             cost_micros=cost_micros,
             stop=stop,
         )
-        self._record.head = await self._kernel.blob_put(msgspec.json.encode(entry))
-        if heard is not None:
-            self._record.unheard.remove(heard)
+        head = await self._kernel.blob_put(msgspec.json.encode(entry))
+        if heard:
+            await change_unheard(self._kernel, self._record, lambda texts: texts[1:])
+        self._record.head = head
         self._record.turns = turn
         self._record.usage = self._record.usage.plus(usage or Usage())
         self._entries.append(entry)
         await save(self._kernel, self._record)
+
+
+def unheard(kernel: ReadOnlyKernel, record: Record) -> list[str]:
+    """What the agent was told and has not taken into its transcript, oldest first."""
+    if record.unheard is None:
+        return []
+    data = kernel.blob(record.unheard)
+    if data is None:
+        raise Failed("a part of the transcript was deleted", where=record.unheard)
+    return msgspec.json.decode(data, type=list[str])
+
+
+async def change_unheard(kernel: Kernel, record: Record, change: Callable[[list[str]], list[str]]) -> None:
+    """Changes what waits to be heard; durable with the record."""
+    while True:
+        before = record.unheard
+        texts = change(unheard(kernel, record))
+        after = await kernel.blob_put(msgspec.json.encode(texts)) if texts else None
+        # Storing may wait for the disk, and somebody else may say something meanwhile.
+        if record.unheard == before:
+            record.unheard = after
+            return
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of `text` that takes at most `most` bytes of a record."""
+    while len(msgspec.json.encode(text)) > most:
+        text = text[: len(text) * 7 // 8]
+    return text
 
 
 async def save(kernel: Kernel, record: Record) -> None:

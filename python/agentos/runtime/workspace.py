@@ -82,7 +82,7 @@ class Checkpoint:
         ticket = await self._kernel.request(
             self._kernel.root,
             ReadAction(path=action_path(root)),
-            key=f"checkpoint {self._record.id} {len(self._record.pids)}",
+            key=f"checkpoint {self._record.id} {self._record.starts}",
             recovery="repeatable",
         )
         try:
