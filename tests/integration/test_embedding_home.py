@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import trio
 from tests.command import Command, wait_gone
 
 import agentos
-from agentos.testing import Framing, Reply, ScriptedModel, ToolCall, tool_results
+from agentos.testing import Framing, Reply, Request, ScriptedModel, ToolCall, tool_results
 
 MODEL = "anthropic/claude-sonnet-4-5"
 
@@ -122,6 +123,49 @@ def test_a_task_goes_on_though_the_daemon_dies_under_the_model_s_answer(
         run(main)
     told = [message["content"] for message in model.requests[1].body["messages"]]
     assert str(told).count("talk") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["started", "message", "turn", "tool_call", "tool_result"])
+def test_no_step_is_done_twice_or_lost_whenever_the_daemon_dies(
+    home: Command, environment: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The daemon dies at every second event of a kind, while an agent takes four steps."""
+    called: list[int] = []
+
+    def step(number: int) -> str:
+        called.append(number)
+        return f"step {number}"
+
+    def script(request: Request) -> Reply:
+        number = len(tool_results(request))
+        if number == 4:
+            return Reply(text="done")
+        # Some servers give every call the same id.
+        return Reply(tool_calls=[ToolCall("call_0", "step", {"number": number})])
+
+    async def main() -> None:
+        async with agentos.open(home.home) as system:
+            agent = await system.spawn("walker", model=MODEL, tools=[step])
+            events = agent.events()
+
+            async def kill() -> None:
+                seen = 0
+                async for event in events:
+                    seen += event["event"] == moment
+                    if event["event"] == moment and seen % 2:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(home.daemon, signal.SIGKILL)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kill)
+                result = await agent.run("walk")
+            assert result.text == "done"
+
+    with serve(environment, script) as model:
+        run(main)
+    assert called == list(range(4))
+    assert tool_results(model.requests[-1]) == [f"step {number}" for number in range(4)]
 
 
 PROGRAM = """

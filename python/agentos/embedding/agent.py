@@ -133,25 +133,26 @@ class Agent:
         }
         if not self._counted:
             # A task that was cancelled had no end to count from.
-            self._settled(await self._link.call("run.show", {"pid": self._id}), said=False)
+            self._settled(await self._link.call("run.show", {"pid": self._id}))
         self._counted = False
         try:
             summary = await work.run(params)
         except BaseException:
             self._close()
             raise
-        self._result = self._settled(summary, said=work.said)
+        self._result = self._settled(summary)
+        self._tell(summary)
         if summary["error"] is not None:
             raise from_dict(summary["error"])
         if summary["state"] == "interrupted":
             raise Interrupted("the daemon was told to end", hint="give the agent another task to go on")
         return self._result
 
-    def _settled(self, summary: Event, *, said: bool) -> Result:
+    def _settled(self, summary: Event) -> Result:
         """The result of a task from the agent's summary, which counts all its tasks."""
         spent, usage = micros(summary["spent_usd"]), msgspec.convert(summary["usage"], Usage)
         result = Result(
-            text=summary["text"] if said else "",
+            text=summary["text"] if summary["turns"] > self._turns else "",
             output=None,
             stop=summary["stop"],
             usage=usage.minus(self._usage),

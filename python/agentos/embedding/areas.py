@@ -61,7 +61,12 @@ class Batches:
 
     async def resume(self, batch: str | None = None) -> dict[str, Any]:
         """Goes on with a batch that was interrupted or stopped; returns the summary."""
-        return dict(await self._link.call("batch.resume", await _named(batch)))
+        params = await _named(batch)
+
+        async def again() -> tuple[str, dict[str, Any]]:
+            return "batch.resume", params
+
+        return dict(await self._link.call("batch.resume", params, resume=again))
 
     async def stop(self, batch: str | None = None) -> dict[str, Any]:
         """Stops a batch; its work is kept. Returns its status."""

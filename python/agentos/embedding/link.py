@@ -54,6 +54,7 @@ class Link:
         self._sending = trio.Lock()
         self._calls: dict[int, trio.MemorySendChannel[Response]] = {}
         self._count = 0
+        self._daemon: int | None = None
         self._given = trio.Event()
         self._refused: AgentOSError | None = None
 
@@ -75,7 +76,9 @@ class Link:
     async def _connected(self) -> None:
         if self._stream is not None:
             return
-        sock = (await self._dial()).detach()
+        connection = await self._dial()
+        self._daemon = connection.hello.get("pid")
+        sock = connection.detach()
         sock.setblocking(False)
         stream = self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._given, self._refused = trio.Event(), None
@@ -177,7 +180,10 @@ class Link:
             if sending.cancelled_caught:
                 # Half a message went out: nothing more can be said on this connection.
                 await trio.aclose_forcefully(self._stream)
-                raise MissingMechanism("the daemon does not answer", hint="`agentos doctor` says more")
+                raise MissingMechanism(
+                    f"the daemon (process {self._daemon}) does not answer",
+                    hint=f"continue it with `kill -CONT {self._daemon}`, or end it and try again",
+                )
 
     async def _read(self, stream: trio.SocketStream) -> None:
         """Hands responses to the calls they belong to, until the daemon goes away."""

@@ -36,8 +36,6 @@ class Task:
         on_ask: OnAsk | None,
         tell: Callable[[Event], None],
     ) -> None:
-        self.said = False
-        """Whether the model has answered anything."""
         self._link = link
         self._tools = tools
         self._run = run
@@ -45,7 +43,7 @@ class Task:
         self._tell = tell
         self._nursery: trio.Nursery
         self._performing: dict[int, trio.CancelScope] = {}
-        self._results: dict[str, dict[str, Any]] = {}
+        self._results: list[dict[str, Any]] = []
         self._ended = trio.Event()
 
     async def run(self, params: dict[str, Any]) -> Event:
@@ -55,7 +53,7 @@ class Task:
             while self._performing:
                 self._ended = trio.Event()
                 await self._ended.wait()
-            return "agent.run", {**params, "results": list(self._results.values())}
+            return "agent.run", {**params, "results": self._results}
 
         with alone():
             async with trio.open_nursery() as self._nursery:
@@ -71,10 +69,9 @@ class Task:
         elif kind == "stop":
             scope = self._performing.get(event["ticket"], trio.CancelScope())
             scope.cancel()
-        else:
+        elif kind != "summary":  # that is the run's result, which comes also where its event was lost
             if kind == "asked" and self._on_ask is not None:
                 self._nursery.start_soon(self._ask, event["id"])
-            self.said = self.said or kind == "turn"
             self._tell(event)
 
     async def _perform(self, call: Event, scope: trio.CancelScope) -> None:
@@ -84,7 +81,9 @@ class Task:
                 text, error = await self._tools[call["name"]].perform(call["input"], self._run)
             if scope.cancelled_caught:
                 return
-            self._results[call["id"]] = {"id": call["id"], "text": text, "error": error}
+            key = {"turn": call["turn"], "id": call["id"]}
+            self._results = [it for it in self._results if it["turn"] == call["turn"]]
+            self._results.append({**key, "text": text, "error": error})
         finally:
             del self._performing[call["ticket"]]
             self._ended.set()

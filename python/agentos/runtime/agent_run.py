@@ -23,7 +23,7 @@ from agentos.messages import (
     RequestId,
     StateEvent,
 )
-from agentos.models.conversation import ToolResult, ToolUse
+from agentos.models.conversation import ToolUse
 from agentos.models.reference import ModelReference
 from agentos.money import usd
 from agentos.runtime.agent import Ending, Record, Spec, Stop, held
@@ -31,7 +31,7 @@ from agentos.runtime.feed import Event, Feed
 from agentos.runtime.log import final_text
 from agentos.runtime.loop import Loop, specifications
 from agentos.runtime.model_call import Caller, Retry
-from agentos.runtime.performer import GONE, Performer
+from agentos.runtime.performer import GONE, Performed, Performer, of_turn
 from agentos.runtime.shell import Surroundings, shell_for
 from agentos.runtime.system import Submission, System, Work
 from agentos.runtime.transcript import Transcript, cut, now, save
@@ -63,7 +63,7 @@ class AgentRun:
         *,
         unattended: bool = False,
         parent: Pid | None = None,
-        results: Sequence[ToolResult] = (),
+        results: Sequence[Performed] | None = None,
     ) -> None:
         self.record = record
         self.feed = Feed()
@@ -78,7 +78,7 @@ class AgentRun:
         self._retry = retry
         self._unattended = unattended
         self._parent = parent
-        self._results = {result.id: result for result in results}
+        self._results = results
         self._closed = trio.CancelScope()
         self._exited_as: ExitStatus | None = None
 
@@ -201,7 +201,7 @@ class AgentRun:
             before_writing=Checkpoint(system.kernel, system.home, self.record).ensure,
             perform=self._perform,
             unattended=self._unattended,
-            results=self._results,
+            results=None if self._results is None else of_turn(self._results, self.record.turns),
         )
 
         return await loop.run()
@@ -219,7 +219,7 @@ class AgentRun:
     async def _perform(self, ticket: Ticket, use: ToolUse) -> str:
         if not self.performers:
             raise ToolFailure(GONE)
-        return await self.performers[-1].perform(ticket, use)
+        return await self.performers[-1].perform(ticket, use, self.record.turns)
 
     def _charge(self, cost_micros: int) -> None:
         self.record.spent_micros += cost_micros

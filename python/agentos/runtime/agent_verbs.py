@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentos.models.conversation import ToolResult
 from agentos.runtime.agent import Record
 from agentos.runtime.agent_run import live
 from agentos.runtime.log import find_agent
 from agentos.runtime.model_call import Retry
-from agentos.runtime.performer import Performer
+from agentos.runtime.performer import Performed, Performer
 from agentos.runtime.spawning import SpawnRequest, spawn, tell
 from agentos.runtime.transcript import save
 from agentos.runtime.verbs import checked, go_on, named
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class TaskRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `agent.run` takes. `results` are of calls that the client performed for an earlier daemon."""
+    """What `agent.run` takes. A client that goes on with its task on another daemon gives the results of all
+    calls that it has performed in the last turn."""
 
     agent: str
     task: str
@@ -29,7 +29,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     retry: Retry = Retry()
     unattended: bool = False
     detach: bool = False
-    results: tuple[ToolResult, ...] = ()
+    results: tuple[Performed, ...] | None = None
 
 
 def _record(system: System, name: str) -> Record:

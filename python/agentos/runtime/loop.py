@@ -74,7 +74,7 @@ class Loop:
         self._perform_function = perform
         self._functions = {function.name: function for function in spec.functions}
         self._unattended = unattended
-        self._results = results or {}
+        self._results = results
         self._emit = caller.emit
         self._place = Place(root=record.root, paths=paths(spec, record.root))
         self._calls = 0
@@ -98,14 +98,18 @@ class Loop:
         return ending
 
     async def _repair(self) -> None:
-        """Calls that were under way when the run was cut off are answered: unless the client that performed
-        one knows, nobody knows how it ended, and a conversation in which a call has no result is refused by
-        every provider."""
+        """Calls that were open when the run was cut off are answered: a conversation in which a call has no
+        result is refused by every provider. Nobody knows how one ended, but of functions its client may."""
         uses = self._transcript.open_calls()
         if uses:
-            unknown = (ToolResult(id=use.id, text=INTERRUPTED, error=True) for use in uses)
-            results = tuple(self._results.get(result.id, result) for result in unknown)
-            await self._transcript.add(Message(role="user", content=results))
+            results = [await self._repaired(use) for use in uses]
+            await self._transcript.add(Message(role="user", content=tuple(results)))
+
+    async def _repaired(self, use: ToolUse) -> ToolResult:
+        if self._results is None or use.name not in self._functions:
+            return ToolResult(id=use.id, text=INTERRUPTED, error=True)
+        # The client tells all that it has performed: what is not among it was not begun.
+        return self._results.get(use.id) or await self._called(use)
 
     async def _step(self) -> Ending | None:
         if uses := self._transcript.open_calls():
@@ -149,25 +153,20 @@ class Loop:
         return None
 
     async def _answer(self, uses: tuple[ToolUse, ...]) -> Ending | None:
-        results = []
-        for use in uses:
-            self._emit({"event": "tool_call", "id": use.id, "name": use.name, "input": use.input})
-            result = await self._guarded(use)
-            self._emit(
-                {
-                    "event": "tool_result",
-                    "id": use.id,
-                    "name": use.name,
-                    "text": result.text,
-                    "error": result.error,
-                }
-            )
-            results.append(result)
+        results = [await self._called(use) for use in uses]
         await self._transcript.add(Message(role="user", content=tuple(results)))
         if self._guard.broken is None:
             return None
         error = {"code": "failed", "message": self._guard.broken, "where": None, "hint": None}
         return Ending(state="failed", stop="loop", error=error)
+
+    async def _called(self, use: ToolUse) -> ToolResult:
+        """The call's result, with the events that tell of it."""
+        call = {"id": use.id, "name": use.name}
+        self._emit({"event": "tool_call", **call, "input": use.input})
+        result = await self._guarded(use)
+        self._emit({"event": "tool_result", **call, "text": result.text, "error": result.error})
+        return result
 
     async def _guarded(self, use: ToolUse) -> ToolResult:
         """The call's result, unless the model goes round in circles: then the guard's word."""

@@ -7,6 +7,7 @@ says so: nobody knows the outcome.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ import trio
 
 from agentos.errors import Denied
 from agentos.messages import Outcome
-from agentos.models.conversation import ToolUse
+from agentos.models.conversation import ToolResult, ToolUse
 from agentos.runtime.model_call import until_cancelled
 from agentos.tools.failure import ToolFailure
 from agentos.tools.output import bounded
@@ -36,6 +37,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     error: bool = False
 
 
+class Performed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a call of turn `turn` came to. The turn counts: models use the ids of their calls again."""
+
+    turn: int
+    id: str
+    text: str
+    error: bool
+
+
+def of_turn(performed: Sequence[Performed], turn: int) -> dict[str, ToolResult]:
+    """The results of one turn's calls by their id."""
+    return {
+        call.id: ToolResult(id=call.id, text=bounded(call.text), error=call.error)
+        for call in performed
+        if call.turn == turn
+    }
+
+
 class Performer:
     """Performs calls through the client of `session`."""
 
@@ -44,7 +63,7 @@ class Performer:
         self._session = session
         self._waiting: dict[TicketId, trio.MemorySendChannel[Report]] = {}
 
-    async def perform(self, ticket: Ticket, use: ToolUse) -> str:
+    async def perform(self, ticket: Ticket, use: ToolUse, turn: int) -> str:
         """What the client's function returned for `use`. Raises ToolFailure with what it raised."""
         # A pure call is let go before its entry is on disk, and this leaves the process.
         await self._system.kernel.wait_durable()
@@ -52,8 +71,8 @@ class Performer:
         self._waiting[ticket.id] = _calls(self._system)[ticket.id] = send
         try:
             with until_cancelled(self._system.kernel, ticket) as scope:
-                call = {"ticket": ticket.id, "id": use.id, "name": use.name, "input": use.input}
-                await self._session.emit({"event": "perform", **call})
+                call = {"ticket": ticket.id, "turn": turn, "id": use.id, "name": use.name}
+                await self._session.emit({"event": "perform", **call, "input": use.input})
                 report = await receive.receive()
             if scope.cancelled_caught:
                 await self._session.emit({"event": "stop", "ticket": ticket.id})

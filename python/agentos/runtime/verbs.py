@@ -10,12 +10,11 @@ import trio
 
 from agentos.errors import UsageError
 from agentos.kernel import Kernel
-from agentos.models.conversation import ToolResult
 from agentos.runtime.agent import Record
 from agentos.runtime.agent_run import AgentRun, asked, live, load_spec, summary
 from agentos.runtime.log import find_agent, lines
 from agentos.runtime.model_call import Retry
-from agentos.runtime.performer import Performer
+from agentos.runtime.performer import Performed, Performer
 from agentos.runtime.spawning import SpawnRequest, check_place, spawn, tell
 from agentos.runtime.transcript import now, save
 from agentos.runtime.undo_verb import undo_run
@@ -104,10 +103,10 @@ async def go_on(
     request: Manner,
     *,
     performer: Performer | None = None,
-    results: Sequence[ToolResult] = (),
+    results: Sequence[Performed] | None = None,
 ) -> dict[str, Any]:
     """Attaches `session` to the agent's run, which is started where it does not run. `performer` performs its
-    functions; `results` are known of calls that were under way when it was cut off."""
+    functions; `results` are those of all calls that it has performed, where the run was cut off under it."""
     run = live().get(record.id)
     if run is None:
         if record.state == "done" and not record.unheard:
