@@ -17,7 +17,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo test lint test-rust test-python format parity bench bench-smoke endurance wheel requirements clean
+.PHONY: help build demo test lint test-rust test-python format parity bench bench-smoke property nightly fuzz \
+    journal endurance wheel requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,21 @@ bench: build ## measure against floors and peers, one line each
 
 bench-smoke: build ## a short slice of the benches, as the tests run it
 	@$(BIN)/python benches/run.py --smoke
+
+# The kernel alone, in release: overflow checks are on there too. The same calls each time.
+CHECK_KERNEL := cargo test --quiet --locked --release -p agentos-kernel --
+
+property: ## compare the kernel with naive models over 10^6 random calls each, and explore small worlds
+	AGENTOS_RANDOM_CALLS=1000000 $(CHECK_KERNEL) reference_tests worlds_tests
+
+nightly: ## the same over 10^7 random calls
+	AGENTOS_RANDOM_CALLS=10000000 $(CHECK_KERNEL) reference_tests worlds_tests
+
+fuzz: ## feed the kernel INPUTS (10^7) calls, facts and bytes out of thin air
+	AGENTOS_FUZZ_INPUTS=$(or $(INPUTS),10000000) $(CHECK_KERNEL) fuzz_tests
+
+journal: ## write the journal that tests keep anew, once there is another kind of fact
+	AGENTOS_KEEP_JOURNAL=1 cargo test --quiet --locked -p agentos-kernel -- a_kept_journal
 
 endurance: build ## kill and resume batches on a copy of REPO=FOLDER at random moments (SEED=N: the same again)
 	@test -d "$(REPO)" || { echo "say whose files: make endurance REPO=FOLDER" >&2; exit 2; }

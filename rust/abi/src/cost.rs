@@ -81,7 +81,8 @@ impl Limit {
     #[must_use]
     pub fn exceeded_by(&self, held: Cost, estimate: Cost) -> Option<&'static str> {
         let over = |limit: Option<u64>, held: u64, more: u64| {
-            more > 0 && limit.is_some_and(|limit| held.saturating_add(more) > limit)
+            // Where there is no ceiling, numbers have one: a sum that cannot be counted is never reserved.
+            more > 0 && held.checked_add(more).is_none_or(|sum| limit.is_some_and(|limit| sum > limit))
         };
         if over(self.usd_micros, held.usd_micros, estimate.usd_micros) {
             Some("usd_micros")

@@ -17,6 +17,9 @@ pub struct Entry {
     pub fact: Fact,
 }
 
+/// The longest entry that a journal takes, in bytes of JSON.
+pub const ENTRY_BYTES: usize = 4_096;
+
 /// What was decided or reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

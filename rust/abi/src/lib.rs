@@ -11,6 +11,7 @@ pub mod entry;
 pub mod id;
 pub mod label;
 pub mod lane;
+pub mod length;
 pub mod message;
 pub mod process;
 pub mod rule;

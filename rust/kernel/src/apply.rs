@@ -179,12 +179,25 @@ fn queued(state: &mut State, fact: &Fact) {
     answer(state, *pid, key, Answer::Waiting(*request));
 }
 
-fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], moves: &[Move]) {
-    for id in by {
-        if let Some(row) = state.capability_mut(*id) {
-            row.grant.uses = row.grant.uses.map(|uses| uses.saturating_sub(1));
+/// Counts one use of what carried something, and of all that this was derived from. INVARIANT: what is used up
+/// leaves nothing to what was derived from it, so whether a capability is live is read off itself.
+fn use_up(state: &mut State, by: &[CapabilityId]) {
+    for id in state.counted(by) {
+        let Some(row) = state.capability_mut(id) else { continue };
+        row.grant.uses = row.grant.uses.map(|uses| uses.saturating_sub(1));
+        if row.grant.uses != Some(0) {
+            continue;
+        }
+        for below in state.derivations(id) {
+            if let Some(row) = state.capability_mut(below) {
+                row.grant.uses = Some(0);
+            }
         }
     }
+}
+
+fn passed(state: &mut State, pid: Pid, action: &Action, by: &[CapabilityId], moves: &[Move]) {
+    use_up(state, by);
     if let Some(process) = state.process_mut(pid) {
         process.labels = label::after(process.labels, action);
         process.history.extend(moves.iter().map(|step| (step.rule.clone(), step.met)));
@@ -274,10 +287,10 @@ fn go(state: &mut State, fact: &Fact) {
     }
     for id in by {
         if let Some(row) = state.capability_mut(*id) {
-            row.grant.uses = row.grant.uses.map(|uses| uses.saturating_sub(1));
             row.tickets.insert(*ticket);
         }
     }
+    use_up(state, by);
     let row = Ticket {
         pid: *pid,
         key: key.clone(),
@@ -352,7 +365,7 @@ pub(crate) fn complete(
     budget::charge(state, ticket.pid, ticket.reserved, cost);
     if let Some(process) = state.process_mut(ticket.pid) {
         process.tickets.remove(&id);
-        process.spawns -= usize::from(ticket.child.is_some());
+        process.spawns = process.spawns.saturating_sub(usize::from(ticket.child.is_some()));
         process.labels = process.labels.join(labels);
     }
     refresh(state, ticket.pid);

@@ -79,6 +79,11 @@ pub(crate) fn meet_grants(held: &Grant, wanted: &Grant) -> Option<Grant> {
     })
 }
 
+/// Whether `inner` gives nothing that `outer` does not.
+pub(crate) fn is_within(inner: &Grant, outer: &Grant) -> bool {
+    meet_grants(outer, inner).as_ref() == Some(inner)
+}
+
 pub(crate) fn normal(path: &str) -> bool {
     path == "/"
         || path.strip_prefix('/').is_some_and(|rest| {

@@ -1,8 +1,8 @@
 //! One call, decided on the state as it is: a reply and the facts that make it true. Changes nothing.
 
 use agentos_abi::{
-    Action, Born, Call, CapabilityId, Cost, Derivation, ExitStatus, Fact, Grant, Labels, Outcome, Pattern,
-    Pid, Rates, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId,
+    Action, Born, Call, CapabilityId, Cost, Decision, Derivation, ExitStatus, Fact, Grant, Labels, Outcome,
+    Pattern, Pid, Rates, Reply, RequestId, Rule, Scope, Signal, Stage, State as ProcessState, TicketId,
     call::{RECORD_BYTES, TIMER_BYTES},
 };
 
@@ -15,6 +15,7 @@ use crate::queue;
 use crate::request::{self, NAME_BYTES, Request, denied, holds, over_budget, refusal};
 use crate::send;
 use crate::settle::CLIENT_GRACE_US;
+use crate::size;
 use crate::state::{State, Ticket};
 use crate::wait;
 
@@ -39,6 +40,20 @@ impl Decided {
 }
 
 pub(crate) fn decide(state: &State, now_us: u64, call: &Call) -> Decided {
+    let decided = sentence(state, now_us, call);
+    match decided.facts.iter().find_map(size::too_long) {
+        None => decided,
+        Some(refusal) => Decided {
+            reply: match decided.reply {
+                Reply::Decided { .. } => Reply::Decided { decision: Decision::Deny { refusal } },
+                _ => Reply::Refused { refusal },
+            },
+            facts: Vec::new(),
+        },
+    }
+}
+
+fn sentence(state: &State, now_us: u64, call: &Call) -> Decided {
     match call {
         Call::Epoch => epoch(state, now_us),
         Call::Request {
@@ -130,7 +145,7 @@ fn epoch(state: &State, now_us: u64) -> Decided {
         match ticket.action {
             Action::Spawn { .. } => {}
             _ if ticket.client => {
-                facts.push(Fact::Orphaned { ticket: id, until_us: now_us + CLIENT_GRACE_US })
+                facts.push(Fact::Orphaned { ticket: id, until_us: now_us.saturating_add(CLIENT_GRACE_US) })
             }
             _ => facts.push(lost(state, id, ticket)),
         }
@@ -246,12 +261,18 @@ fn complete(state: &State, id: TicketId, outcome: Outcome, cost: Cost, labels: L
 }
 
 /// `Cancelling` for a ticket and for those opened on its behalf.
-fn cancellations(state: &State, id: TicketId) -> Vec<Fact> {
+pub(crate) fn cancellations(state: &State, id: TicketId) -> Vec<Fact> {
     let mut family = vec![id];
     let mut at = 0;
     while let Some(&parent) = family.get(at) {
         let children = state.tickets.iter().filter(|(_, ticket)| ticket.parent == Some(parent));
-        family.extend(children.map(|((index, generation), _)| TicketId::new(index, generation)));
+        for ((index, generation), _) in children {
+            // Whoever asks names the parent, at worst one that comes later: there may be rings.
+            let child = TicketId::new(index, generation);
+            if !family.contains(&child) {
+                family.push(child);
+            }
+        }
         at += 1;
     }
     let open =
@@ -334,9 +355,11 @@ fn derive(state: &State, pid: Pid, from: CapabilityId, to: Pid, grant: &Grant) -
 
 fn revoke(state: &State, pid: Pid, capability: CapabilityId) -> Decided {
     let Some(row) = state.capability(capability) else { return Decided::stale("capability") };
-    let lineage = state.lineage(row.owner);
-    if !lineage.contains(&pid) {
-        let message = "a capability is revoked by its holder or the holder's ancestors".to_owned();
+    let sources = std::iter::successors(row.from, |id| state.capability(*id)?.from);
+    let mut givers = sources.filter_map(|id| state.capability(id)).map(|source| source.owner);
+    if !(state.lineage(row.owner).contains(&pid) || givers.any(|giver| giver == pid)) {
+        let message =
+            "a capability is revoked by its holder, the holder's ancestors or who handed it on".to_owned();
         return Decided::refused(Stage::Capability, "owner", message);
     }
     let mut facts = vec![Fact::Revoked { capability }];

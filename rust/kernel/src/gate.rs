@@ -13,7 +13,11 @@ use agentos_abi::{
 use crate::capability::{is_reference, normal, within};
 use crate::label;
 use crate::request::refusal;
+use crate::size::shown;
 use crate::state::State;
+
+/// Longest reason of a rule: a sentence, which every refusal by it repeats.
+const REASON_BYTES: usize = 400;
 
 /// Who acts: what rules may ask about it. `history` counts, per history rule, what it has met.
 pub(crate) struct Actor<'a> {
@@ -192,8 +196,11 @@ pub(crate) fn mistake(rules: &[Rule]) -> Option<Refusal> {
 
 fn in_itself(rule: &Rule) -> Option<String> {
     let name = &rule.name;
-    if name.is_empty() || name.len() > 64 || rule.reason.is_empty() {
-        return Some(format!("rule `{name}` needs a name of 1 to 64 bytes and a reason"));
+    if name.is_empty() || name.len() > 64 || rule.reason.is_empty() || rule.reason.len() > REASON_BYTES {
+        let name = shown(name);
+        return Some(format!(
+            "rule `{name}` needs a name of 1 to 64 bytes, and a reason of 1 to {REASON_BYTES} bytes"
+        ));
     }
     if rule.until.is_some() && rule.after.is_empty() {
         return Some(format!("rule `{name}` has an `until` without an `after` that it could take back"));

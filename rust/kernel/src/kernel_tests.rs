@@ -259,7 +259,7 @@ fn tool_after_secret(effect: Effect) -> Rule {
 }
 
 /// One random call, drawn from what is there.
-fn stir(os: &mut Driven, dice: &mut Dice) {
+pub(crate) fn stir(os: &mut Driven, dice: &mut Dice) {
     let pids: Vec<Pid> = os.kernel.state().processes().map(|row| row.pid).collect();
     let open: Vec<TicketId> = os
         .kernel
@@ -270,7 +270,9 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
         .collect();
     let root = os.kernel.state().root().expect("there is a root");
     let pid = dice.pick(&pids).unwrap_or(root);
-    match dice.roll(16) {
+    match dice.roll(20) {
+        18 => steer(os, dice, pid),
+        19 => hand(os, dice, pid),
         15 if pid != root => {
             let status = [ExitStatus::Done, ExitStatus::Failed, ExitStatus::Lost][dice.roll(3) as usize];
             os.call(Call::Exit { pid, status });
@@ -367,8 +369,84 @@ fn stir(os: &mut Driven, dice: &mut Dice) {
     }
 }
 
+/// Calls about lanes, what waits, what is under way and what is kept.
+fn steer(os: &mut Driven, dice: &mut Dice, pid: Pid) {
+    let state = os.kernel.state();
+    let waiting: Vec<RequestId> =
+        state.requests.iter().map(|((index, generation), _)| RequestId::new(index, generation)).collect();
+    let open: Vec<(TicketId, Cost)> = state
+        .tickets
+        .iter()
+        .map(|((index, generation), row)| (TicketId::new(index, generation), row.reserved))
+        .collect();
+    let call = match dice.roll(10) {
+        8 => Call::Timer {
+            id: "t".to_owned(),
+            due_us: (dice.roll(3) > 0).then(|| os.now_us + dice.roll(9_000_000)),
+        },
+        0 => Call::Lane {
+            lane: "exec".to_owned(),
+            capacity: 1 + dice.roll(4) as u32,
+            rates: Rates {
+                requests_per_minute: (dice.roll(2) == 0).then(|| 20 + dice.roll(50)),
+                ..Rates::default()
+            },
+        },
+        1 => Call::Pressure { lane: "exec".to_owned(), retry_after_us: dice.roll(4_000_000) },
+        2 => dice.pick(&waiting).map_or(Call::Tick, |request| Call::Withdraw { request }),
+        3 => Call::Put { kind: "k".to_owned(), id: format!("{}", dice.roll(3)), body: "{}".to_owned() },
+        4 => Call::Pass { pid, action: tool() },
+        5 => dice.pick(&open).map_or(Call::Tick, |(ticket, _)| Call::Cancel { ticket }),
+        6 => dice.pick(&open).map_or(Call::Tick, |(ticket, cost)| Call::Progress { ticket, cost }),
+        _ => urgent(os, dice, pid),
+    };
+    os.call(call);
+}
+
+/// A request of a client's, with priority and parent.
+fn urgent(os: &mut Driven, dice: &mut Dice, pid: Pid) -> Call {
+    os.keys += 1;
+    let open =
+        os.kernel.state().tickets.iter().map(|((index, generation), _)| TicketId::new(index, generation));
+    let open: Vec<TicketId> = open.collect();
+    let priorities = [Priority::Low, Priority::High, Priority::Critical];
+    Call::Request {
+        pid,
+        key: format!("k{}", os.keys),
+        action: tool(),
+        estimate: usd(dice.roll(20)),
+        parent: dice.pick(&open),
+        lane: Some("exec".to_owned()),
+        recovery: Recovery::Keyed,
+        deadline_us: Some(os.now_us + dice.roll(90_000_000)),
+        priority: dice.pick(&priorities).unwrap_or_default(),
+        client: true,
+        digest: Some("d".to_owned()),
+        unattended: dice.roll(2) == 0,
+    }
+}
+
+/// Capabilities go from hand to hand.
+fn hand(os: &mut Driven, dice: &mut Dice, to: Pid) {
+    let state = os.kernel.state();
+    let all: Vec<(CapabilityId, Pid)> = state
+        .capabilities
+        .iter()
+        .map(|((index, generation), row)| (CapabilityId::new(index, generation), row.owner))
+        .collect();
+    let root = state.root();
+    let Some((capability, pid)) = dice.pick(&all) else { return };
+    if dice.roll(3) == 0 && Some(pid) != root {
+        os.call(Call::Revoke { pid, capability });
+        return;
+    }
+    let expires_us = (dice.roll(2) == 0).then(|| os.now_us + dice.roll(60_000_000));
+    let grant = Grant { scope: any_tool(), expires_us, uses: (dice.roll(2) == 0).then(|| dice.roll(4)) };
+    os.call(Call::Derive { pid, capability, to, grant });
+}
+
 /// Sums and bounds that hold in every state.
-fn check(os: &Driven) {
+pub(crate) fn check(os: &Driven) {
     let state = os.kernel.state();
     for row in state.processes() {
         let held = row.spent.plus(row.reserved);

@@ -19,6 +19,7 @@ mod fair;
 mod gate;
 mod heap;
 mod holdings;
+mod inherit;
 mod label;
 mod lane;
 mod life;
@@ -31,6 +32,7 @@ mod queue;
 mod request;
 mod send;
 mod settle;
+mod size;
 mod state;
 mod supervise;
 mod table;
@@ -99,6 +101,7 @@ impl Kernel {
 }
 
 #[cfg(test)]
+#[path = "driven_tests.rs"]
 mod driven;
 
 #[cfg(test)]
@@ -116,3 +119,47 @@ mod naive_tests;
 #[cfg(test)]
 #[path = "reference_tests.rs"]
 mod reference_tests;
+
+#[cfg(test)]
+#[path = "naive_capability_tests.rs"]
+mod naive_capability_tests;
+
+#[cfg(test)]
+#[path = "capability_reference_tests.rs"]
+mod capability_reference_tests;
+
+#[cfg(test)]
+#[path = "nonsense_tests.rs"]
+mod nonsense_tests;
+
+#[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz_tests;
+
+#[cfg(test)]
+#[path = "naive_budget_tests.rs"]
+mod naive_budget_tests;
+
+#[cfg(test)]
+#[path = "budget_reference_tests.rs"]
+mod budget_reference_tests;
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod export_tests;
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod recovery_tests;
+
+#[cfg(test)]
+#[path = "worlds_tests.rs"]
+mod worlds_tests;
+
+#[cfg(test)]
+#[path = "nonsense_fact_tests.rs"]
+mod nonsense_fact_tests;
+
+#[cfg(test)]
+#[path = "handed_on_tests.rs"]
+mod handed_on_tests;

@@ -66,7 +66,9 @@ pub(crate) fn bear(
         awaiting: BTreeMap::new(),
         awaited_by: BTreeSet::new(),
     };
-    if !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
+    // INVARIANT: whoever has a parent was born after it, so that every line of ancestors has an end.
+    let has_parent = parent.is_none_or(|parent| state.process(parent).is_some());
+    if !has_parent || !state.processes.insert((born.pid.index(), born.pid.generation()), process) {
         return;
     }
     state.names.entry(spec.name.clone()).or_default().insert(born.pid);
@@ -85,6 +87,10 @@ pub(crate) fn hand_out(
     to: Pid,
     grant: Grant,
 ) {
+    // INVARIANT: a source was there before what is derived from it, so that derivations are trees.
+    if from.is_some_and(|from| state.capability(from).is_none()) {
+        return;
+    }
     let row = Capability { owner: to, from, derived: BTreeSet::new(), grant, tickets: BTreeSet::new() };
     if !state.capabilities.insert((id.index(), id.generation()), row) {
         return;
@@ -170,16 +176,22 @@ fn fall(state: &mut State, pid: Pid) {
 
 pub(crate) fn restarting(state: &mut State, keeper: Pid, members: &[Pid], at_us: u64) {
     let now_us = state.now_us;
-    for pid in members {
+    // INVARIANT: whoever is to be started again is a child of its supervisor, or nothing would end the wait.
+    let is_child = |pid: &Pid| state.process(*pid).is_some_and(|member| member.parent == Some(keeper));
+    let members: Vec<Pid> = members.iter().copied().filter(is_child).collect();
+    for pid in &members {
         state.fallen.remove(pid);
     }
     let Some(supervisor) = state.process_mut(keeper).and_then(|keeper| keeper.supervises.as_mut()) else {
         return;
     };
+    if members.is_empty() {
+        return;
+    }
     let since_us = now_us.saturating_sub(supervisor.spec.within_us);
     supervisor.log.retain(|at| *at >= since_us);
     supervisor.log.push(now_us);
-    supervisor.pending.push(Pending { at_us, members: members.to_vec() });
+    supervisor.pending.push(Pending { at_us, members });
     state.restarts.insert((at_us, keeper));
 }
 
@@ -245,6 +257,9 @@ fn reap(state: &mut State, pid: Pid) {
     while let Some(next) = doomed.pop() {
         let Some(process) = state.processes.remove((next.index(), next.generation())) else { continue };
         doomed.extend(process.children.iter().copied());
+        for (awaited, until_us) in process.awaiting {
+            state.patience.remove(&(until_us, next, awaited));
+        }
         if let Some(parent) = process.parent.and_then(|parent| state.process_mut(parent)) {
             parent.children.remove(&next);
         }

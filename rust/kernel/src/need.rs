@@ -3,6 +3,7 @@
 use agentos_abi::{Action, Pattern, Rights, Scope};
 
 use crate::capability::{is_reference, normal, within};
+use crate::size::shown;
 
 /// Which kind of object it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,10 +129,10 @@ impl<'a> Need<'a> {
         match self.kind {
             Kind::Path if !normal(self.tree) => Some(format!(
                 "path `{}` is not absolute and normal (no `.`, `..`, empty parts or NUL)",
-                self.tree
+                shown(self.tree)
             )),
             Kind::Publish if !is_reference(self.tree) => {
-                Some(format!("`{}` is not a full ref name", self.tree))
+                Some(format!("`{}` is not a full ref name", shown(self.tree)))
             }
             _ => None,
         }

@@ -2,19 +2,20 @@
 //! (`Deny < Ask < Wait < Go`), and says which capability, label, rule, budget or lane it was.
 
 use agentos_abi::{
-    Action, Born, CapabilityId, ChildSpec, Cost, Decision, Derivation, Effect, Fact, Grant, Pid, Priority,
-    Recovery, Refusal, RequestId, Scope, Stage, TicketId,
+    Action, CapabilityId, ChildSpec, Cost, Decision, Effect, Fact, Grant, Pid, Priority, Recovery, Refusal,
+    RequestId, Scope, Stage, TicketId,
 };
 
 use crate::budget::{Verdict, outlook, verdict};
-use crate::capability::meet_grants;
 use crate::gate;
+use crate::inherit::born;
 use crate::label;
 use crate::mailbox;
 use crate::need::Need;
 use crate::process::Answer;
 use crate::queue::{self, AGE_STEP_US, LONGEST_WAIT_US, Stand, UNLIMITED};
 use crate::send;
+use crate::size::{shown, too_long};
 use crate::state::{State, Waiting};
 use crate::view::describe_amount;
 use crate::wait::MESSAGE_US;
@@ -26,9 +27,6 @@ const SCOPE_BYTES: usize = 1_600;
 
 /// How long a question waits for a person; then it is answered with no.
 const ANSWER_US: u64 = 24 * 3600 * 1_000_000;
-
-/// How much of a scope a refusal shows.
-const SHOWN: usize = 240;
 
 /// A request as it arrived.
 pub(crate) struct Request<'a> {
@@ -115,7 +113,14 @@ pub(crate) fn admit(state: &State, now_us: u64, id: RequestId) -> Option<Fact> {
         Gated::Asks(question) => {
             Some(Fact::Asked { request: id, question, deadline_us: asking_until(now_us, None) })
         }
-        Gated::Free => go(state, now_us, waiting, Some(id), by).1,
+        Gated::Free => match go(state, now_us, waiting, Some(id), by) {
+            (_, Some(fact)) => Some(match too_long(&fact) {
+                Some(refusal) => denied(waiting, id, refusal),
+                None => fact,
+            }),
+            (Decision::Deny { refusal }, None) => Some(denied(waiting, id, refusal)),
+            (_, None) => None,
+        },
     }
 }
 
@@ -284,15 +289,14 @@ fn well_formed(request: &Request<'_>) -> Result<(), Refusal> {
 /// Whether all that `action` and `asked` name is well formed, and short enough for one entry.
 fn fits_an_entry(action: &Action, asked: &[Grant]) -> Result<(), Refusal> {
     let needs = || Need::all(action).chain(asked.iter().map(|grant| Need::of(&grant.scope)));
-    if let Some(message) = needs().find_map(|need| need.malformed()) {
-        return Err(refusal(Stage::Capability, "malformed", message));
-    }
     let bytes: usize = needs().map(|need| need.bytes()).sum();
     if bytes > SCOPE_BYTES {
         let message = format!("it names {bytes} bytes of objects; one request carries at most {SCOPE_BYTES}");
         return Err(refusal(Stage::Capability, "size", message));
     }
-    Ok(())
+    needs()
+        .find_map(|need| need.malformed())
+        .map_or(Ok(()), |message| Err(refusal(Stage::Capability, "malformed", message)))
 }
 
 /// One live capability for each thing that `action` needs.
@@ -311,14 +315,14 @@ pub(crate) fn carried(
         }
     }
     if let Action::Spawn { child } = action {
-        born(state, now_us, pid, child)?;
+        born(state, now_us, pid, child, &by)?;
     }
     Ok(by)
 }
 
-fn not_held(state: &State, pid: Pid, need: &Need<'_>) -> Refusal {
+pub(crate) fn not_held(state: &State, pid: Pid, need: &Need<'_>) -> Refusal {
     let name = state.process(pid).map_or("", |process| process.name.as_str());
-    let wanted: String = need.describe().chars().take(SHOWN).collect();
+    let wanted = shown(&need.describe());
     refusal(Stage::Capability, &wanted, format!("`{name}` holds no capability for `{wanted}`"))
 }
 
@@ -337,34 +341,8 @@ pub(crate) fn holds(state: &State, now_us: u64, pid: Pid, scope: &Scope) -> bool
     covering(state, now_us, pid, &Need::of(scope)).is_some()
 }
 
-fn is_live(grant: &Grant, now_us: u64) -> bool {
+pub(crate) fn is_live(grant: &Grant, now_us: u64) -> bool {
     grant.expires_us.is_none_or(|at| at > now_us) && grant.uses != Some(0)
-}
-
-/// The capabilities of `pid` that are neither expired nor used up.
-pub(crate) fn held(state: &State, now_us: u64, pid: Pid) -> impl Iterator<Item = (CapabilityId, &Grant)> {
-    let ids = state.process(pid).into_iter().flat_map(|process| process.capabilities.ids().iter().copied());
-    ids.filter_map(|id| Some((id, &state.capability(id)?.grant)))
-        .filter(move |(_, grant)| is_live(grant, now_us))
-}
-
-/// The child of a spawn: every grant it asks for, met with what the parent holds.
-fn born(state: &State, now_us: u64, parent: Pid, spec: &ChildSpec) -> Result<Born, Refusal> {
-    let (index, generation) = state.processes.upcoming(0);
-    let mut capabilities: Vec<Derivation> = Vec::new();
-    for wanted in &spec.grants {
-        let before = capabilities.len();
-        for (from, grant) in held(state, now_us, parent) {
-            let Some(grant) = meet_grants(grant, wanted) else { continue };
-            let (index, generation) = state.capabilities.upcoming(capabilities.len());
-            let capability = CapabilityId::new(index, generation);
-            capabilities.push(Derivation { capability, from: Some(from), grant });
-        }
-        if capabilities.len() == before {
-            return Err(not_held(state, parent, &Need::of(&wanted.scope)));
-        }
-    }
-    Ok(Born { pid: Pid::new(index, generation), capabilities })
 }
 
 /// Why a request that is otherwise admitted has to wait, if it has to.
@@ -396,7 +374,7 @@ fn go(
     let (index, generation) = state.tickets.upcoming(0);
     let ticket = TicketId::new(index, generation);
     let (action, child) = match &waiting.action {
-        Action::Spawn { child: spec } => match born(state, now_us, waiting.pid, spec) {
+        Action::Spawn { child: spec } => match born(state, now_us, waiting.pid, spec, &by) {
             // What was asked for is in the queue's entry or gone; what was given is in `child`.
             Ok(born) => {
                 let child = ChildSpec { grants: Vec::new(), ..(**spec).clone() };

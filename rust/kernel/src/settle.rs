@@ -1,11 +1,13 @@
 //! What follows of itself from a state: deadlines, the end of closing processes, and admissions.
 
 use agentos_abi::{
-    Action, Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage, State as ProcessState,
+    Action, CapabilityId, Decision, Event, ExitStatus, Fact, Pid, Refusal, Signal, Stage,
+    State as ProcessState,
 };
 
-use crate::decide::lost;
+use crate::decide::{cancellations, lost};
 use crate::mailbox;
+use crate::process::Process;
 use crate::queue::{self, Next};
 use crate::request::{admit, denied, over_budget, refusal};
 use crate::state::State;
@@ -75,13 +77,24 @@ fn closing(state: &State) -> Option<Fact> {
             }
         }
         let status = process.closing?;
+        if !process.tickets.is_empty() {
+            return None;
+        }
         let told = process.awaited_by.first().map(|(waiter, _)| *waiter);
         let last = match told {
             Some(waiter) => Fact::Waited { pid: waiter, child: *pid, status },
             None => Fact::Exited { pid: *pid, status },
         };
-        process.tickets.is_empty().then_some(last)
+        Some(carried(state, process).unwrap_or(last))
     })
+}
+
+/// The end of what others do by capabilities that go with `process`: whoever revokes one cancels what it carries.
+fn carried(state: &State, process: &Process) -> Option<Fact> {
+    let handed_on = |id: &&CapabilityId| state.capability(**id).is_some_and(|row| !row.derived.is_empty());
+    let gone = process.capabilities.ids().iter().filter(handed_on).flat_map(|id| state.derivations(*id));
+    let tickets = gone.filter_map(|id| state.capability(id)).flat_map(|row| row.tickets.iter());
+    tickets.flat_map(|ticket| cancellations(state, *ticket)).next()
 }
 
 fn close_child(state: &State, child: Pid) -> Option<Fact> {

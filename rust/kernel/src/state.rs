@@ -205,6 +205,21 @@ impl State {
         subtree
     }
 
+    /// Those of `by`, and of what they were derived from, whose uses are counted: a count bounds the whole line.
+    pub(crate) fn counted(&self, by: &[CapabilityId]) -> BTreeSet<CapabilityId> {
+        let mut counted = BTreeSet::new();
+        for id in by {
+            let mut next = Some(*id);
+            while let Some(id) = next
+                && let Some(row) = self.capability(id).filter(|row| row.grant.uses.is_some())
+                && counted.insert(id)
+            {
+                next = row.from;
+            }
+        }
+        counted
+    }
+
     /// When time next matters (UTC microseconds): the daemon calls `Tick` then.
     #[must_use]
     pub fn next_deadline_us(&self) -> Option<u64> {

@@ -4,15 +4,15 @@
 //! capabilities, its budget less what was spent, its labels and its history. A child that was signalled to
 //! end stays ended; only one that ended by itself, or with its siblings, is started again.
 
-use agentos_abi::{
-    Born, CapabilityId, ChildSpec, Derivation, ExitStatus, Fact, Pid, Restart, State as ProcessState,
-    Strategy,
-};
+use agentos_abi::{Born, ChildSpec, ExitStatus, Fact, Grant, Pid, Restart, State as ProcessState, Strategy};
 
-use crate::capability::meet_grants;
+use crate::inherit::handed_on;
 use crate::process::{Process, Supervisor};
-use crate::request::held;
+use crate::size::too_long;
 use crate::state::State;
+
+/// Most children that are started again together.
+const MOST_MEMBERS: usize = 150;
 
 /// The next step of any supervisor, if there is one.
 pub(crate) fn next(state: &State, now_us: u64) -> Option<Fact> {
@@ -34,7 +34,7 @@ fn fallen(state: &State, now_us: u64, pid: Pid) -> Option<Fact> {
     let parent = process.parent?;
     let keeper = state.process(parent)?;
     let supervisor = keeper.supervises.as_ref()?;
-    if keeper.is_ending() || !comes_back(process) {
+    if keeper.is_ending() || !comes_back(process) || process.spawn_ticket.is_none() {
         return Some(Fact::GivenUp { pid });
     }
     if !keeper.is_active() {
@@ -104,7 +104,9 @@ fn carry_on(state: &State, now_us: u64, at_us: u64, keeper: Pid) -> Option<Fact>
         }
         None if at_us <= now_us && process.is_active() => {
             let pid = *pending.members.first()?;
-            Some(Fact::Restarted { pid, born: reborn(state, now_us, keeper, pid)? })
+            let fact = Fact::Restarted { pid, born: reborn(state, now_us, keeper, pid)? };
+            // What was handed to it since may be more than one entry holds.
+            Some(if too_long(&fact).is_some() { Fact::GivenUp { pid } } else { fact })
         }
         None => None,
     }
@@ -113,17 +115,28 @@ fn carry_on(state: &State, now_us: u64, at_us: u64, keeper: Pid) -> Option<Fact>
 /// What a fallen child is started again with: of what it had left, what its parent still holds.
 fn reborn(state: &State, now_us: u64, parent: Pid, pid: Pid) -> Option<Born> {
     let spec: &ChildSpec = state.process(pid)?.again.as_ref()?;
-    let mut capabilities: Vec<Derivation> = Vec::new();
-    for wanted in &spec.grants {
-        for (from, grant) in held(state, now_us, parent) {
-            let Some(grant) = meet_grants(grant, wanted) else { continue };
-            let (index, generation) = state.capabilities.upcoming(capabilities.len());
-            let capability = CapabilityId::new(index, generation);
-            capabilities.push(Derivation { capability, from: Some(from), grant });
-        }
-    }
+    let held = |grant: &&Grant| handed_on(state, now_us, parent, std::slice::from_ref(grant), &[]).is_ok();
+    let left: Vec<Grant> = spec.grants.iter().filter(held).cloned().collect();
+    let capabilities = handed_on(state, now_us, parent, &left, &[]).ok()?;
     let (index, generation) = state.processes.upcoming(0);
     Some(Born { pid: Pid::new(index, generation), capabilities })
+}
+
+/// Whether `keeper` can supervise no further child like `spec`: those that are started again together stand in
+/// one entry.
+pub(crate) fn is_full(state: &State, keeper: Pid, spec: &ChildSpec) -> bool {
+    let Some(process) = state.process(keeper) else { return false };
+    let together = |keeper: &Supervisor| keeper.spec.strategy != Strategy::OneForOne;
+    if spec.restart.is_never()
+        || process.children.len() < MOST_MEMBERS
+        || !process.supervises.as_deref().is_some_and(together)
+    {
+        return false;
+    }
+    let kept = |pid: &&Pid| {
+        state.process(**pid).is_some_and(|child| child.spawn_ticket.is_some() && child.again.is_some())
+    };
+    process.children.iter().filter(kept).count() >= MOST_MEMBERS
 }
 
 #[cfg(test)]

@@ -114,10 +114,10 @@ fn waits_for(waiting: &Waiting) -> String {
 pub(crate) fn describe_amount(limit: &Limit, amount: &str) -> String {
     let shown = |value: Option<u64>| value.map_or("no limit".to_owned(), |value| value.to_string());
     match amount {
-        "usd_micros" => {
-            let micros = limit.usd_micros.unwrap_or(0);
-            format!("{}.{:06} USD", micros / 1_000_000, micros % 1_000_000)
-        }
+        "usd_micros" => limit.usd_micros.map_or_else(
+            || shown(None),
+            |micros| format!("{}.{:06} USD", micros / 1_000_000, micros % 1_000_000),
+        ),
         "tokens" => format!("{} tokens", shown(limit.tokens)),
         "wall_us" => format!("{} µs of wall time", shown(limit.wall_us)),
         _ => format!("{} turns", shown(limit.turns)),

@@ -115,7 +115,9 @@ pub(crate) fn cut(state: &State, pid: Pid) -> Option<Fact> {
 /// Applies the beginning of a wait.
 pub(crate) fn begin(state: &mut State, pid: Pid, awaited: Awaited, until_us: u64) {
     let Some(process) = state.process_mut(pid) else { return };
-    process.awaiting.insert(awaited, until_us);
+    if let Some(before) = process.awaiting.insert(awaited, until_us) {
+        state.patience.remove(&(before, pid, awaited));
+    }
     state.patience.insert((until_us, pid, awaited));
     if let Some(target) = awaited.on().and_then(|target| state.process_mut(target)) {
         target.awaited_by.insert((pid, awaited));

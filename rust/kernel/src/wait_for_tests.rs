@@ -253,7 +253,12 @@ pub(crate) fn stuck(os: &Driven) -> BTreeSet<Pid> {
             };
         }
         let waits = !process.waiting.is_empty() || !process.awaiting.is_empty();
-        let works = process.tickets.iter().any(|id| state.ticket(*id).is_some_and(|row| row.child.is_none()));
+        // A child that has exited and still has its ticket is about to be started again.
+        let comes_back = |child: Pid| matches!(os.view(child).state, State::Exited { .. });
+        let works = process
+            .tickets
+            .iter()
+            .any(|id| state.ticket(*id).is_some_and(|row| row.child.is_none_or(comes_back)));
         if works || !waits || !waits_for_others || from_any || row.parent.is_none() {
             free.insert(row.pid);
         }

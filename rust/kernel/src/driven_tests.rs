@@ -223,6 +223,12 @@ pub(crate) fn waiting(decision: &Decision) -> RequestId {
     }
 }
 
+/// How many random calls each comparison with a naive model makes: few while one works on the kernel, 10^6 and
+/// 10^7 by `make property` and `make nightly`.
+pub(crate) fn random_calls(usually: u64) -> u64 {
+    std::env::var("AGENTOS_RANDOM_CALLS").map_or(usually, |calls| calls.parse().expect("a number"))
+}
+
 /// Splitmix64: a seeded walk needs no more.
 pub(crate) struct Dice(pub(crate) u64);
 
