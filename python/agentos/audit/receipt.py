@@ -157,11 +157,11 @@ def summarise(home_id: str, number: int, entries: Iterable[tuple[int, dict[str, 
         "home": home_id,
         "ticket": public_name(home_id, "t", number),
         "pid": public_name(home_id, "p", go["pid"]),
-        "request": {name: go[name] for name in ("action", "key", "estimate", "lane", "recovery")},
+        "request": {name: go.get(name) for name in ("action", "key", "estimate", "lane", "recovery")},
         "decision": {
             "decision": "go",
             "at_us": go["at_us"],
-            "reason": _reason([str(one["capability"]) for one in held], waited_us, go["lane"], question),
+            "reason": _reason([str(one["capability"]) for one in held], waited_us, go.get("lane"), question),
             "capabilities": held,
         },
         # How a child ended, where the ticket was for one; what that one cost its own tickets say.

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tagged::tagged;
 use crate::{Content, Grant, Limit, MailboxSpec, Pid, Restart, Scope, Supervision, TicketId};
 
 /// An effect that a process asks for. Contents (prompts, file bytes) never travel here: only what the
 /// decision needs, at most a few hundred bytes, with digests standing for the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// One call of a model at the provider reached under `host`.
     Model {
@@ -69,6 +70,8 @@ pub enum Action {
     /// Take the mark of secret data off the process: somebody says that what it holds may go out.
     Declassify,
 }
+
+tagged!(Action);
 
 impl Action {
     /// Its `type` tag.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tagged::tagged;
 use crate::{
     Action, Awaited, CapabilityId, Cost, ExitStatus, Grant, Labels, Message, Outcome, Pid, Priority, Rates,
     Recovery, RequestId, Rule, Signal, TicketId,
@@ -10,7 +11,7 @@ use crate::{
 /// Everything that can be asked of the kernel. `Request` is the one door to the world; the others say
 /// what became of it or steer processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Call {
     /// A new daemon takes over: settles what the last one held.
     Epoch,
@@ -123,6 +124,8 @@ pub enum Call {
     /// Let time act: deadlines, expiries, timers.
     Tick,
 }
+
+tagged!(Call);
 
 /// Largest body of a record, so that an entry stays under 4 KiB.
 pub const RECORD_BYTES: usize = 3_584;

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tagged::tagged;
+
 /// Any value, or exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,7 +24,7 @@ pub enum Rights {
 
 /// The objects that a capability designates, one variant for each kind of action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scope {
     /// The whole of everything: what the person at the keyboard holds.
     Everything,
@@ -53,6 +55,8 @@ pub enum Scope {
     /// Let data out that one has read as private or secret.
     Declassify,
 }
+
+tagged!(Scope);
 
 /// A scope handed out, with its bounds in time and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,17 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of each thing a budget counts. All zero by default.
+/// An amount of each thing a budget counts. All zero by default; zeros are not written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cost {
     /// Money in micro-dollars (1 USD = 1,000,000).
+    #[serde(skip_serializing_if = "is_zero")]
     pub usd_micros: u64,
     /// Model tokens, in and out.
+    #[serde(skip_serializing_if = "is_zero")]
     pub tokens: u64,
     /// Driven wall time in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub wall_us: u64,
     /// Turns of an agent loop.
+    #[serde(skip_serializing_if = "is_zero")]
     pub turns: u64,
 }
 
@@ -53,13 +57,22 @@ impl Cost {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
+}
+
 /// A ceiling; an absent amount is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usd_micros: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<u64>,
 }
 

@@ -1,28 +1,58 @@
 //! Journal entries: decided facts. Recovery applies them and gets the identical state, whatever the
 //! rules say by then; so an entry holds results, never something to decide again.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::tagged::{Read, Written, expect_key};
 use crate::{
     Action, Awaited, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Priority, Rates,
     Recovery, Refusal, RequestId, Rule, Signal, TicketId, lane,
 };
 
-/// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One line of the journal: `at_us`, the fact's `type` and the fact's fields in one object, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// UTC microseconds, never decreasing.
     pub at_us: u64,
-    #[serde(flatten)]
     pub fact: Fact,
 }
 
 /// The longest entry that a journal takes, in bytes of JSON.
 pub const ENTRY_BYTES: usize = 4_096;
 
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Fact::serialize(&self.fact, Written::at(to, self.at_us))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Entry;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object whose first fields are `at_us` and `type`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Entry, A::Error> {
+                expect_key(&mut fields, "at_us")?;
+                Ok(Entry { at_us: fields.next_value()?, fact: Fact::deserialize(Read(fields))? })
+            }
+        }
+
+        from.deserialize_map(Fields)
+    }
+}
+
 /// What was decided or reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Fact {
     /// A daemon took over; the first one brings the root process to life.
     Epoch {
@@ -95,14 +125,18 @@ pub enum Fact {
     /// A ticket was issued and its reservation made up the tree; from the queue when `request` is given.
     Go {
         ticket: TicketId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
         pid: Pid,
         key: String,
         action: Action,
         estimate: Cost,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<TicketId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         lane: Option<String>,
         recovery: Recovery,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         client: bool,
         /// What its group is charged for it in its lane.
         #[serde(default = "lane::place", skip_serializing_if = "lane::is_place")]

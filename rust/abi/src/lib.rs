@@ -1,6 +1,6 @@
 //! Types shared by the kernel, its drivers and its bindings. Data only: no rule is decided here.
 //!
-//! Everything is serde data with explicit `type` tags, so that a journal entry describes itself and a
+//! Everything is serde data with explicit `type` tags, the first field of its object, so that a journal entry describes itself and a
 //! message means the same in process and over the socket. Integers carry their unit in their name.
 
 pub mod action;
@@ -15,6 +15,7 @@ pub mod length;
 pub mod message;
 pub mod process;
 pub mod rule;
+mod tagged;
 pub mod view;
 
 pub use action::{Action, ChildSpec, GroupSpec, Outcome, Recovery};
