@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::tagged::{Read, Written, expect_key};
+use crate::tagged::{Read, Written, expect_key, tagged};
 use crate::{
     Action, Awaited, CapabilityId, Cost, ExitStatus, Grant, Labels, Move, Outcome, Pid, Priority, Rates,
     Recovery, Refusal, RequestId, Rule, Signal, TicketId, lane,
@@ -288,6 +288,8 @@ pub enum Fact {
         id: String,
     },
 }
+
+tagged!(Fact);
 
 /// A new process, with its capabilities already met with its parent's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
