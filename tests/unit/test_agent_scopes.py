@@ -21,12 +21,19 @@ from agentos.messages import (
     Secret,
     Spawn,
 )
-from agentos.runtime.agent import check_scopes
+from agentos.models.reference import resolve
+from agentos.runtime.agent import Spec, check_scopes
+
+MODEL = resolve("claude-sonnet-4-5", {})
+
+
+def spec(*scopes: AnyScope) -> Spec:
+    return Spec(name="a", model=MODEL, scopes=scopes)
 
 
 def test_what_a_manifest_can_grant_is_taken() -> None:
     host, memory = Host(host=ANY, port=0), Memory(space=ANY, rights="read")
-    check_scopes((host, memory, Mailbox(name=ANY), Model(model=ANY), Spawn()))
+    check_scopes(spec(host, memory, Mailbox(name=ANY), Model(model=ANY), Spawn()))
 
 
 @pytest.mark.parametrize(
@@ -43,4 +50,4 @@ def test_what_a_manifest_can_grant_is_taken() -> None:
 )
 def test_all_else_is_refused(scope: AnyScope) -> None:
     with pytest.raises(UsageError, match=type(scope).__name__.lower()):
-        check_scopes((Spawn(), scope))
+        check_scopes(spec(Spawn(), scope))
