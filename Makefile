@@ -4,6 +4,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
     $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# What benches measure against, apart from what the project needs.
+PEERS := target/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # PyO3's build script runs again whenever this changes: one value for every cargo call.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
@@ -70,7 +72,13 @@ format: build ## put sources into the form that `make lint` asks for
 parity: build ## write docs/openfang-parity.md anew from the cases
 	@$(BIN)/python -m tests.conformance.page
 
-bench: build ## measure against floors and peers, one line each
+# Benches go on without a peer that cannot be installed, and say so.
+$(PEERS)/.requirements: requirements/peers.txt
+	@echo "installing what the benches measure against"
+	@$(PYTHON) -m venv $(PEERS) && $(PEERS)/bin/python -m pip --disable-pip-version-check --quiet \
+	    install --require-hashes -r requirements/peers.txt && touch $@ || echo "without peers"
+
+bench: build $(PEERS)/.requirements ## measure against floors and peers, one line each
 	@$(BIN)/python benches/run.py
 
 bench-smoke: build ## a short slice of the benches, as the tests run it
@@ -104,7 +112,7 @@ WINDOWS_ONLY := --no-emit-package colorama
 requirements: ## pin requirements/*.in anew
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
-	@for name in build dev; do \
+	@for name in build dev peers; do \
 	    inputs=requirements/$$name.in; [ $$name = dev ] && inputs="pyproject.toml $$inputs"; \
 	    $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	        --no-header --no-annotate --no-emit-index-url $(WINDOWS_ONLY) \

@@ -16,6 +16,7 @@ BENCHES = (
     "request",
     "capabilities",
     "scheduler",
+    "turn",
     "journal",
     "recovery",
     "batch_unit",

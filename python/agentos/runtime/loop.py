@@ -7,6 +7,7 @@ that the model reads, never an exception that ends the run, unless it is the bud
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -299,15 +300,18 @@ def _sha256(arguments: Any) -> str:
 
 def specifications(spec: Spec) -> list[ToolSpec]:
     """The tools of an agent as a model sees them."""
-    found = [
+    functions = [
         ToolSpec(name=function.name, description=function.description, parameters=function.parameters)
         for function in spec.functions
     ]
-    for name in spec.tools:
-        kind: Any = TOOLS[name]
-        schemas, components = msgspec.json.schema_components([kind], ref_template="{name}")
-        parameters = components.get(kind.__name__, schemas[0])
-        description = " ".join((kind.__doc__ or "").split())
-        keep = {key: parameters[key] for key in ("type", "properties", "required") if key in parameters}
-        found.append(ToolSpec(name=name, description=description, parameters=keep))
-    return found
+    return [*functions, *(_specification(name, TOOLS[name]) for name in spec.tools)]
+
+
+@functools.cache
+def _specification(name: str, kind: type[Tool]) -> ToolSpec:
+    # The same for every run; to derive a schema takes longer than all else before the first call.
+    schemas, components = msgspec.json.schema_components([kind], ref_template="{name}")
+    parameters = components.get(kind.__name__, schemas[0])
+    description = " ".join((kind.__doc__ or "").split())
+    keep = {key: parameters[key] for key in ("type", "properties", "required") if key in parameters}
+    return ToolSpec(name=name, description=description, parameters=keep)
