@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos.errors import UsageError
-from agentos.runtime.agent import check_scopes
+from agentos.models.reference import resolve
+from agentos.runtime.agent import Spec, check_scopes
 from agentos.runtime.openfang_capability import KINDS, described, read_capability, scope_of
 from agentos.runtime.openfang_manifest import (
     ALL_TOOLS,
@@ -20,6 +21,8 @@ from agentos.runtime.openfang_manifest import (
     is_manifest,
     translated,
 )
+
+MODEL = resolve("claude-sonnet-4-5", {})
 
 TEXT = st.text(st.sampled_from("a*/.:1-~ é\0"), max_size=6)
 JUNK = st.recursive(
@@ -40,7 +43,7 @@ def test_whatever_stands_there_is_an_agent_or_an_error(settings: dict[str, Any])
     except UsageError as error:
         assert error.message
     else:
-        check_scopes(found.scopes)
+        check_scopes(Spec(name="a", model=MODEL, scopes=found.scopes))
 
 
 @given(st.sampled_from((*KINDS, "Other")), JUNK)
