@@ -281,7 +281,12 @@ def _await_start(home: Home, starter: subprocess.Popen[bytes]) -> bool:
         time.sleep(0.05)
     if "ready" in said:
         # A program may live longer than the daemon that it started: somebody takes note of its end.
-        threading.Thread(target=starter.wait, daemon=True).start()
+        # A signal that this thread took would not wake the main one, which waits for the daemon's words.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            threading.Thread(target=starter.wait, daemon=True).start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return True
 
 
